@@ -1,0 +1,1 @@
+"""Floor 8. The `openclawd` command: parse, call, print."""

@@ -1,0 +1,1 @@
+"""Floor 7. The process: lock, sockets, signals, log, and the putting together of the house."""

@@ -1,0 +1,1 @@
+"""Floor 1. State on disk: SQLite on one owner thread, behind a few small interfaces."""

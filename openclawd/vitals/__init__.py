@@ -1,0 +1,1 @@
+"""Floor 2. How the gateway is: presence, health, uptime."""
