@@ -1,0 +1,30 @@
+"""What happened, as a value: encoded once a wire generation, whoever hears of it."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from openclawd.protocol.versions import V4
+
+
+@attrs.frozen
+class Event:
+    """One thing to tell clients.
+
+    `payload_v4` is what v4 clients get where their form differs. `scope` is what a client must hold to hear
+    it; None means every client. `drop_if_slow` events are skipped for a client whose outbox is full, any
+    other event ends that client (protocol: slow consumer). An event with `connections` goes to these only and
+    carries no `seq`, as the sequence belongs to broadcasts.
+    """
+
+    name: str
+    payload: Mapping[str, object]
+    payload_v4: Mapping[str, object] | None = None
+    scope: str | None = None
+    drop_if_slow: bool = False
+    state_version: Mapping[str, int] | None = None
+    connections: frozenset[str] | None = None
+
+    def payload_for(self, wire_generation: int) -> Mapping[str, object]:
+        """The payload in the form of `wire_generation`."""
+        return self.payload if wire_generation < V4 or self.payload_v4 is None else self.payload_v4

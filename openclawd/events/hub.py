@@ -1,0 +1,86 @@
+"""The fan-out. `publish` never waits: it encodes an event once a wire generation and offers it to every
+member.
+
+A member that cannot keep up is its own outbox's concern, so that a stuck client costs the others nothing.
+`seq` is one counter a wire generation and starts at 1 with each process generation, as stock clients expect;
+a client that may not hear an event sees a gap, which they tolerate. Nothing here awaits, so events leave in
+the order in which they were published.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from openclawd.auth.scopes import allows
+from openclawd.events.event import Event
+from openclawd.protocol.frames import event_frame
+from openclawd.protocol.versions import V3, V4
+from openclawd.protocol.websocket_frames import text_frame
+
+
+class Member(Protocol):
+    """Who hears events: an admitted client, seen from the hub."""
+
+    @property
+    def connection_id(self) -> str: ...
+    @property
+    def wire_generation(self) -> int: ...
+    @property
+    def scopes(self) -> frozenset[str]: ...
+
+    def offer(self, frame: bytes, *, drop_if_slow: bool) -> None:
+        """Take a finished WebSocket frame; must not wait and must not raise."""
+
+
+class Hub:
+    """Everybody who is connected, and the counters of what was said."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, Member] = {}
+        self._seq = {V3: 0, V4: 0}
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def join(self, member: Member) -> None:
+        """From now on `member` is offered every event that it may hear."""
+        self._members[member.connection_id] = member
+
+    def leave(self, member: Member) -> None:
+        """Forget `member`; unknown ones are ignored, so that leaving twice is harmless."""
+        self._members.pop(member.connection_id, None)
+
+    def publish(self, event: Event) -> None:
+        """Offer `event` to each member that may hear it."""
+        frame_for = self._broadcast(event) if event.connections is None else self._targeted(event)
+        for member in tuple(self._members.values()):
+            if event.connections is not None and member.connection_id not in event.connections:
+                continue
+            if event.scope is not None and not allows(member.scopes, event.scope):
+                continue
+            member.offer(frame_for(member.wire_generation), drop_if_slow=event.drop_if_slow)
+
+    def _broadcast(self, event: Event) -> Callable[[int], bytes]:
+        for generation in self._seq:
+            self._seq[generation] += 1
+        return self._encoder(event, dict(self._seq))
+
+    def _targeted(self, event: Event) -> Callable[[int], bytes]:
+        return self._encoder(event, dict.fromkeys(self._seq))
+
+    @staticmethod
+    def _encoder(event: Event, seq: dict[int, int] | dict[int, None]) -> Callable[[int], bytes]:
+        encoded: dict[int, bytes] = {}
+
+        def frame_for(generation: int) -> bytes:
+            if generation not in encoded:
+                encoded[generation] = text_frame(
+                    event_frame(
+                        event.name,
+                        event.payload_for(generation),
+                        seq=seq[generation],
+                        state_version=event.state_version,
+                    )
+                )
+            return encoded[generation]
+
+        return frame_for

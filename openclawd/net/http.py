@@ -1,0 +1,229 @@
+"""HTTP/1.1 on h11: heads, keep-alive, time-outs, and the door to the WebSocket.
+
+One loop a connection. Whatever is not a well-formed request is answered once and the connection closed; who
+is slow to say what he wants is cut off; the bodies of requests that we do not read are never waited for.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import attrs
+import h11
+import trio
+from trio.abc import HalfCloseableStream, Stream
+
+# From the first byte of a head to its end.
+HEAD_TIMEOUT_S: Final = 10.0
+# Between two requests on one connection.
+KEEP_ALIVE_S: Final = 15.0
+# For a peer to take our answer; a page's largest file at a few KiB a second.
+SEND_TIMEOUT_S: Final = 60.0
+# Closing a socket with unread bytes resets it, which can take our answer along; so the peer may close first.
+LINGER_S: Final = 1.0
+# Browsers send two or three KiB; more than this is garbage.
+MAX_HEAD_BYTES: Final = 32 * 1024
+RECEIVE_BYTES: Final = 16 * 1024
+
+_log = logging.getLogger("openclawd.http")
+
+
+@attrs.frozen
+class Request:
+    """A parsed head. `path` is percent-decoded, `headers` have lower-case names and keep repeated ones apart."""
+
+    method: str
+    target: str
+    path: str
+    query: dict[str, list[str]]
+    headers: tuple[tuple[str, str], ...]
+
+    def header(self, name: str) -> str | None:
+        """The first header called `name` (lower case)."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def header_list(self, name: str) -> tuple[str, ...]:
+        """Every header called `name`, in order."""
+        return tuple(value for key, value in self.headers if key == name)
+
+
+@attrs.frozen
+class Response:
+    """An answer. HEAD gets the same headers without `body`."""
+
+    status: HTTPStatus
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+Respond = Callable[[Request], Awaitable[Response]]
+# Takes the head's exact bytes (rebuilt from what was parsed) and what came behind it; closes the stream
+# itself.
+Upgrade = Callable[[Stream, Request, bytes, bytes], Awaitable[None]]
+
+
+def text(status: HTTPStatus, body: str, *headers: tuple[str, str]) -> Response:
+    """A plain-text answer."""
+    return Response(status, (("Content-Type", "text/plain; charset=utf-8"), *headers), body.encode())
+
+
+async def serve_http(stream: Stream, respond: Respond, upgrade: Upgrade) -> None:
+    """Answer requests on `stream` until either side has had enough, then close it.
+
+    Raises nothing for what a peer may do; `respond` must not raise.
+    """
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+    try:
+        while True:
+            head = await _next_head(stream, connection)
+            if head is None:
+                return
+            request = _parsed(head)
+            if _wants_websocket(request):
+                if (refusal := _bad_upgrade(request)) is not None:
+                    await _send(stream, connection, request.method, refusal)
+                    return
+                await upgrade(stream, request, _rebuilt(head), connection.trailing_data[0])
+                return
+            await _send(stream, connection, request.method, await respond(request))
+            if not _reusable(connection):
+                await _linger(stream)
+                return
+            connection.start_next_cycle()
+    except h11.RemoteProtocolError as error:
+        await _refuse_garbage(stream, connection, error)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def _next_head(stream: Stream, connection: h11.Connection) -> h11.Request | None:
+    """The next request, or None when the peer left or was too slow."""
+    if not connection.trailing_data[0]:
+        with trio.move_on_after(KEEP_ALIVE_S) as idle:
+            connection.receive_data(await stream.receive_some(RECEIVE_BYTES))
+        if idle.cancelled_caught:
+            return None
+    with trio.move_on_after(HEAD_TIMEOUT_S):
+        while (event := connection.next_event()) is h11.NEED_DATA:
+            connection.receive_data(await stream.receive_some(RECEIVE_BYTES))
+        if isinstance(event, h11.Request):
+            # Reads the end of a request without a body, so that a WebSocket's first bytes come out behind it.
+            if not _has_body(event):
+                connection.next_event()
+            return event
+    return None
+
+
+def _has_body(head: h11.Request) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in head.headers
+    )
+
+
+def _reusable(connection: h11.Connection) -> bool:
+    return connection.our_state is h11.DONE and connection.their_state is h11.DONE
+
+
+async def _send(stream: Stream, connection: h11.Connection, method: str, response: Response) -> None:
+    headers = [
+        ("Date", formatdate(usegmt=True)),
+        *response.headers,
+    ]
+    if response.status is not HTTPStatus.NOT_MODIFIED:
+        headers.append(("Content-Length", str(len(response.body))))
+    if connection.their_state is not h11.DONE:
+        headers.append(("Connection", "close"))
+    head = h11.Response(status_code=response.status, headers=headers, reason=response.status.phrase.encode())
+    data = connection.send(head) or b""
+    if method != "HEAD" and response.body:
+        data += connection.send(h11.Data(data=response.body)) or b""
+    data += connection.send(h11.EndOfMessage()) or b""
+    with trio.move_on_after(SEND_TIMEOUT_S) as patience:
+        await stream.send_all(data)
+    if patience.cancelled_caught:
+        raise trio.BrokenResourceError
+
+
+async def _linger(stream: Stream) -> None:
+    with trio.move_on_after(LINGER_S):
+        if isinstance(stream, HalfCloseableStream):
+            await stream.send_eof()
+        while await stream.receive_some(RECEIVE_BYTES):
+            pass
+
+
+async def _refuse_garbage(stream: Stream, connection: h11.Connection, error: h11.RemoteProtocolError) -> None:
+    if connection.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+        return
+    status = HTTPStatus(error.error_status_hint)
+    _log.debug("not HTTP", extra={"fields": {"status": int(status), "reason": str(error)}})
+    body = f"{status.phrase}\n".encode()
+    head = h11.Response(
+        status_code=status,
+        headers=[
+            ("Date", formatdate(usegmt=True)),
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+        ],
+        reason=status.phrase.encode(),
+    )
+    data = (connection.send(head) or b"") + (connection.send(h11.Data(data=body)) or b"")
+    try:
+        with trio.move_on_after(LINGER_S):
+            await stream.send_all(data)
+            await _linger(stream)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return
+
+
+def _parsed(head: h11.Request) -> Request:
+    target = head.target.decode("latin-1")
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        raise h11.RemoteProtocolError("bad target") from None
+    return Request(
+        method=head.method.decode("ascii"),
+        target=target,
+        path=unquote(parts.path) or "/",
+        query=parse_qs(parts.query, keep_blank_values=True),
+        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers),
+    )
+
+
+def _wants_websocket(request: Request) -> bool:
+    upgrade = request.header("upgrade")
+    return upgrade is not None and "websocket" in {part.strip().lower() for part in upgrade.split(",")}
+
+
+def _bad_upgrade(request: Request) -> Response | None:
+    """RFC 6455 section 4.2.1, checked here because the library hangs on a bad one."""
+    connection_tokens = {
+        token.strip().lower() for value in request.header_list("connection") for token in value.split(",")
+    }
+    if request.method != "GET" or "upgrade" not in connection_tokens:
+        return text(HTTPStatus.BAD_REQUEST, "Not a WebSocket handshake\n")
+    if request.header_list("sec-websocket-version") != ("13",):
+        return text(
+            HTTPStatus.UPGRADE_REQUIRED, "WebSocket version 13 is required\n", ("Sec-WebSocket-Version", "13")
+        )
+    keys = request.header_list("sec-websocket-key")
+    if len(keys) != 1 or len(keys[0]) != 24:
+        return text(HTTPStatus.BAD_REQUEST, "Sec-WebSocket-Key is missing or wrong\n")
+    return None
+
+
+def _rebuilt(head: h11.Request) -> bytes:
+    """The head as bytes again; without extensions, which we do not negotiate."""
+    lines = [b"%s %s HTTP/1.1" % (head.method, head.target)]
+    lines += [
+        b"%s: %s" % (name, value) for name, value in head.headers if name != b"sec-websocket-extensions"
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n"

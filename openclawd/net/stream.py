@@ -1,0 +1,85 @@
+"""The byte stream under an upgraded WebSocket.
+
+h11 has already read the request head, but trio-websocket wants to do the opening handshake itself. So this
+stream first replays the head, and gives the bytes that came behind it only after the 101 has gone out (the
+library loses frames that arrive earlier). It owns the one lock for writing, so that frames we encoded
+ourselves can go out beside the library's pongs and closes. A write that was cancelled may have left half a
+frame on the wire: from then on the stream is broken and says so, instead of sending nonsense.
+"""
+
+from collections.abc import Callable
+
+import trio
+from trio.abc import HalfCloseableStream, Stream
+
+
+class UpgradedStream(Stream):
+    """`transport` after an upgrade request whose bytes are `head`, followed by `trailing`."""
+
+    def __init__(self, transport: Stream, head: bytes, trailing: bytes) -> None:
+        self._transport = transport
+        self._head = head
+        self._trailing = trailing
+        self._accepted = False
+        self._write_lock = trio.Lock()
+        self._broken = False
+        self._budget: int | None = None
+        self._on_overflow: Callable[[], None] | None = None
+
+    def accepted(self, *, budget_bytes: int, on_overflow: Callable[[], None]) -> None:
+        """The 101 is out: what came behind the head may be read, and `budget_bytes` more at most.
+
+        Past the budget `on_overflow` is called and nothing more is delivered.
+        """
+        self._accepted = True
+        self._budget = budget_bytes
+        self._on_overflow = on_overflow
+
+    def lift_budget(self) -> None:
+        """From now on the WebSocket's own message limit is the only one."""
+        self._budget = None
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Bytes for the WebSocket parser; see the class for the order in which they come."""
+        if self._head:
+            data, self._head = self._head, b""
+            return data
+        if self._accepted and self._trailing:
+            data, self._trailing = self._trailing, b""
+        else:
+            data = bytes(await self._transport.receive_some(max_bytes))
+        if self._budget is not None:
+            self._budget -= len(data)
+            if self._budget < 0:
+                if self._on_overflow is not None:
+                    self._on_overflow()
+                await trio.sleep_forever()
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Write in one piece among the other writers. Raises trio.BrokenResourceError once broken."""
+        async with self._write_lock:
+            if self._broken:
+                raise trio.BrokenResourceError
+            self._broken = True
+            await self._transport.send_all(data)
+            self._broken = False
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """As the transport's."""
+        await self._transport.wait_send_all_might_not_block()
+
+    async def discard_until_eof(self) -> None:
+        """End our direction and read on without looking, until the peer ends its own.
+
+        Closing a socket with unread bytes resets the connection, which would take our last frame with it.
+        """
+        if isinstance(self._transport, HalfCloseableStream):
+            await self._transport.send_eof()
+        while await self._transport.receive_some(65536):
+            pass
+
+    async def aclose(self) -> None:
+        """Close the transport."""
+        self._broken = True
+        await self._transport.aclose()

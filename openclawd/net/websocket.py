@@ -1,0 +1,131 @@
+"""A Wire (gateway/wire.py) on trio-websocket.
+
+The library's measured pitfalls are fenced here: it never closes the stream by itself after a reset or a
+protocol error, waits for ever on a mute peer, and counts characters where limits are in bytes.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+
+from openclawd.gateway.wire import WireClosed, WireOverflow
+from openclawd.net.stream import UpgradedStream
+from openclawd.protocol.closes import Close
+from openclawd.protocol.limits import MAX_PAYLOAD, PRE_ADMISSION_MAX
+from openclawd.protocol.websocket_frames import close_frame
+
+# The head is already here, so the library's part of the opening handshake is one write.
+ACCEPT_TIMEOUT_S: Final = 10.0
+# A mute peer gets this long to answer our close frame.
+CLOSE_TIMEOUT_S: Final = 2.0
+# Large messages arrive in pieces of this size; small reads make a 25 MiB message five times slower.
+RECEIVE_BUFFER: Final = 64 * 1024
+# Messages that may wait for the reader, so that pings are answered while a message is being handed over.
+MESSAGE_QUEUE: Final = 16
+# Before admission: one message of PRE_ADMISSION_MAX with its framing, and some control frames.
+PRE_ADMISSION_BUDGET: Final = PRE_ADMISSION_MAX + 1024
+
+
+class TrioWebSocketWire:
+    """One accepted WebSocket."""
+
+    def __init__(self, connection: WebSocketConnection, stream: UpgradedStream) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._limit = PRE_ADMISSION_MAX
+        self._overflowed = False
+        self._receiving: trio.CancelScope | None = None
+        self._closing = False
+        stream.accepted(budget_bytes=PRE_ADMISSION_BUDGET, on_overflow=self._overflow)
+
+    async def receive(self) -> str | bytes:
+        """The next whole message. Raises WireClosed or WireOverflow."""
+        if self._overflowed:
+            raise WireOverflow
+        message: str | bytes = b""
+        with trio.CancelScope() as self._receiving:
+            try:
+                message = await self._connection.get_message()
+            except ConnectionClosed as closed:
+                reason = closed.reason
+                raise WireClosed(
+                    reason.code if reason else 1006, (reason.reason if reason else "") or ""
+                ) from None
+        self._receiving = None
+        size = len(message)
+        # A character takes four bytes at most: only a message near the limit needs the exact count.
+        if isinstance(message, str) and size * 4 > self._limit:
+            size = len(message.encode("utf-8", "surrogatepass"))
+        if self._overflowed or size > self._limit:
+            self._overflowed = True
+            raise WireOverflow
+        return message
+
+    def _overflow(self) -> None:
+        self._overflowed = True
+        if self._receiving is not None:
+            self._receiving.cancel()
+
+    async def send(self, frames: bytes) -> None:
+        """Write finished frames. Raises WireClosed."""
+        if self._closing or self._connection.closed is not None:
+            raise WireClosed(1006, "already closed")
+        try:
+            await self._stream.send_all(frames)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise WireClosed(1006, "connection lost") from None
+
+    def admitted(self) -> None:
+        """Lift the receive limit to a client's."""
+        self._limit = MAX_PAYLOAD
+        self._stream.lift_budget()
+
+    async def close(self, close: Close) -> None:
+        """Say why, wait a little for the answer, then close the transport for certain."""
+        if self._closing:
+            return
+        self._closing = True
+        try:
+            with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+                too_big = self._connection.closed is not None and self._connection.closed.code == 1009
+                if self._overflowed and not too_big:
+                    # The reader has stopped on purpose, so the library's closing handshake cannot end.
+                    await self._stream.send_all(close_frame(close))
+                else:
+                    await self._connection.aclose(close.code, close.reason or None)
+                if self._overflowed or too_big:
+                    await self._stream.discard_until_eof()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+            pass
+        finally:
+            await trio.aclose_forcefully(self._stream)
+
+
+@asynccontextmanager
+async def accept_websocket(stream: UpgradedStream) -> AsyncGenerator[TrioWebSocketWire, None]:
+    """Answer 101 and give the Wire; at the end the transport is closed, whatever happened.
+
+    Raises trio.TooSlowError when the peer does not take the answer, trio.BrokenResourceError when it is gone.
+    """
+    try:
+        async with trio.open_nursery(strict_exception_groups=True) as reader_nursery:
+            with trio.fail_after(ACCEPT_TIMEOUT_S):
+                request = await wrap_server_stream(
+                    reader_nursery,
+                    stream,
+                    message_queue_size=MESSAGE_QUEUE,
+                    max_message_size=MAX_PAYLOAD,
+                    receive_buffer_size=RECEIVE_BUFFER,
+                )
+                try:
+                    connection = await request.accept()
+                except ConnectionClosed:
+                    raise trio.BrokenResourceError from None
+            yield TrioWebSocketWire(connection, stream)
+            reader_nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(stream)

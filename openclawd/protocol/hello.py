@@ -1,0 +1,165 @@
+"""hello-ok: what an admitted client is told, in both generations.
+
+Both forms come from one value. Paths of this machine and the way it authenticates go to administrators only;
+a stock v3 gateway tells everybody.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import attrs
+
+from openclawd.protocol.limits import MAX_BUFFERED, MAX_PAYLOAD, TICK_INTERVAL_MS
+from openclawd.protocol.versions import V3, V4
+
+
+@attrs.frozen
+class IssuedToken:
+    """A device token on its way to the one device that may know it."""
+
+    token: str = attrs.field(repr=False)
+    issued_at_ms: int
+    scopes: tuple[str, ...]
+
+
+@attrs.frozen
+class SessionDefaults:
+    """Where a client that names no session lands."""
+
+    default_agent_id: str
+    main_key: str
+    main_session_key: str
+    scope: str
+    model_configured: bool | None = None
+
+
+@attrs.frozen
+class PrivateFacts:
+    """What only an administrator's hello-ok holds."""
+
+    config_path: str
+    state_dir: str
+    auth_mode: str
+
+
+@attrs.frozen
+class Hello:
+    """Everything that hello-ok is made of. `private` is None for clients without `operator.admin`."""
+
+    version: str
+    connection_id: str
+    boot_id: str
+    methods: Sequence[str]
+    events: Sequence[str]
+    capabilities: Sequence[str]
+    presence: Sequence[Mapping[str, object]]
+    health: Mapping[str, object]
+    presence_version: int
+    health_version: int
+    uptime_ms: int
+    session_defaults: SessionDefaults
+    auth_method: str
+    role: str
+    scopes: tuple[str, ...]
+    issued: IssuedToken | None = None
+    private: PrivateFacts | None = None
+    config_hash: str | None = None
+    build_id: str | None = None
+    control_ui: Literal["bundled", "configured"] = "bundled"
+
+
+def hello_ok_v3(hello: Hello) -> dict[str, object]:
+    """The payload for a v3 client; `auth` only when the client presented a device."""
+    payload: dict[str, object] = {
+        "type": "hello-ok",
+        "protocol": V3,
+        "server": {"version": hello.version, "connId": hello.connection_id},
+        "features": {"methods": list(hello.methods), "events": list(hello.events)},
+        "snapshot": _snapshot(hello) | {"sessionDefaults": _session_defaults_v3(hello.session_defaults)},
+    }
+    if hello.issued is not None:
+        payload["auth"] = {
+            "deviceToken": hello.issued.token,
+            "role": hello.role,
+            "scopes": sorted(hello.issued.scopes),
+            "issuedAtMs": hello.issued.issued_at_ms,
+        }
+    payload["policy"] = _policy()
+    return payload
+
+
+def hello_ok_v4(hello: Hello) -> dict[str, object]:
+    """The payload for a v4 client; `auth` is always there."""
+    server: dict[str, object] = {
+        "version": hello.version,
+        "bootId": hello.boot_id,
+        "controlUiBuildSource": hello.control_ui,
+        "connId": hello.connection_id,
+    }
+    if hello.build_id is not None:
+        server["buildId"] = hello.build_id
+    auth: dict[str, object] = {
+        "method": hello.auth_method,
+        "role": hello.role,
+        "scopes": list(hello.scopes),
+    }
+    if hello.issued is not None:
+        auth |= {"deviceToken": hello.issued.token, "issuedAtMs": hello.issued.issued_at_ms}
+    return {
+        "type": "hello-ok",
+        "protocol": V4,
+        "server": server,
+        "features": {
+            "methods": list(hello.methods),
+            "events": list(hello.events),
+            "capabilities": list(hello.capabilities),
+        },
+        "snapshot": _snapshot(hello)
+        | {
+            "sessionDefaults": _session_defaults_v4(hello.session_defaults),
+            "suspension": {"phase": "accepting"},
+            "appliedConfigHash": hello.config_hash,
+        },
+        "auth": auth,
+        "policy": _policy(),
+    }
+
+
+def _snapshot(hello: Hello) -> dict[str, object]:
+    snapshot: dict[str, object] = {
+        "presence": [dict(entry) for entry in hello.presence],
+        "health": dict(hello.health),
+        "stateVersion": {"presence": hello.presence_version, "health": hello.health_version},
+        "uptimeMs": hello.uptime_ms,
+    }
+    if hello.private is not None:
+        snapshot |= {
+            "configPath": hello.private.config_path,
+            "stateDir": hello.private.state_dir,
+            "authMode": hello.private.auth_mode,
+        }
+    return snapshot
+
+
+def _session_defaults_v3(defaults: SessionDefaults) -> dict[str, object]:
+    return {
+        "defaultAgentId": defaults.default_agent_id,
+        "mainKey": defaults.main_key,
+        "mainSessionKey": defaults.main_session_key,
+        "scope": defaults.scope,
+    }
+
+
+def _session_defaults_v4(defaults: SessionDefaults) -> dict[str, object]:
+    more: dict[str, object] = {"ownership": "sole", "selectionRequired": False}
+    if defaults.model_configured is not None:
+        more["modelConfigured"] = defaults.model_configured
+    return _session_defaults_v3(defaults) | more
+
+
+def _policy() -> dict[str, object]:
+    return {
+        "maxPayload": MAX_PAYLOAD,
+        "maxBufferedBytes": MAX_BUFFERED,
+        "tickIntervalMs": TICK_INTERVAL_MS,
+    }

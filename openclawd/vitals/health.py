@@ -1,0 +1,116 @@
+"""The health snapshot: what `health` answers, what `hello-ok` carries and what the `health` event tells.
+
+It is measured once a minute and soon after each arrival, by one task, so that a storm of arrivals costs one
+measurement a second and no client can make the gateway work by asking.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+import attrs
+import trio
+
+from openclawd.events.event import Event
+
+# Stock refreshes and tells everybody once a minute.
+REFRESH_INTERVAL_S: Final = 60.0
+# Arrivals within this time share one measurement.
+REFRESH_GAP_S: Final = 1.0
+
+_log = logging.getLogger("openclawd.health")
+
+
+@attrs.frozen
+class SessionSummary:
+    """How many conversations there are, and the latest: `recent` rows are `{key, updatedAt, age}`."""
+
+    path: str
+    count: int
+    recent: Sequence[Mapping[str, object]]
+
+    def to_wire(self) -> dict[str, object]:
+        return {"path": self.path, "count": self.count, "recent": list(self.recent)}
+
+
+@attrs.frozen
+class AgentSummary:
+    """One agent and its conversations."""
+
+    agent_id: str
+    is_default: bool
+    sessions: SessionSummary
+    name: str | None = None
+
+    def to_wire(self) -> dict[str, object]:
+        row: dict[str, object] = {"agentId": self.agent_id, "isDefault": self.is_default}
+        if self.name is not None:
+            row["name"] = self.name
+        # Clients expect the object; there are no heartbeats here yet, and it says so.
+        row["heartbeat"] = {
+            "enabled": False,
+            "every": "0m",
+            "everyMs": None,
+            "prompt": "",
+            "target": "none",
+            "ackMaxChars": 0,
+        }
+        row["sessions"] = self.sessions.to_wire()
+        return row
+
+
+class Health:
+    """The last snapshot, its version (`stateVersion.health`) and the task that renews it."""
+
+    def __init__(
+        self,
+        *,
+        measure: Callable[[], Awaitable[Sequence[AgentSummary]]],
+        publish: Callable[[Event], None],
+        presence_version: Callable[[], int],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._measure = measure
+        self._publish = publish
+        self._presence_version = presence_version
+        self._now_ms = now_ms
+        self._wanted = trio.Event()
+        self.snapshot: dict[str, object] = {}
+        self.version = 0
+
+    def request_refresh(self) -> None:
+        """Ask for a new measurement soon; never waits."""
+        self._wanted.set()
+
+    async def refresh(self) -> dict[str, object]:
+        """Measure now and keep the result; does not tell anybody."""
+        started = self._now_ms()
+        agents = await self._measure()
+        default = next((agent for agent in agents if agent.is_default), None)
+        self.snapshot = {
+            "ok": True,
+            "ts": self._now_ms(),
+            "durationMs": max(0, self._now_ms() - started),
+            "channels": {},
+            "channelOrder": [],
+            "channelLabels": {},
+            "heartbeatSeconds": 0,
+            "defaultAgentId": default.agent_id if default else "main",
+            "agents": [agent.to_wire() for agent in agents],
+            "sessions": (default.sessions if default else SessionSummary("", 0, ())).to_wire(),
+        }
+        self.version += 1
+        return self.snapshot
+
+    async def serve(self) -> None:
+        """Renew and tell, every minute and on request, until cancelled."""
+        while True:
+            with trio.move_on_after(REFRESH_INTERVAL_S):
+                await self._wanted.wait()
+            self._wanted = trio.Event()
+            snapshot = await self.refresh()
+            versions = {"presence": self._presence_version(), "health": self.version}
+            self._publish(
+                Event("health", snapshot, scope="operator.read", state_version=versions),
+            )
+            await trio.sleep(REFRESH_GAP_S)

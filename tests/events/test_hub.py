@@ -1,0 +1,93 @@
+"""The fan-out: who hears what, in which form, with which number."""
+
+import json
+from typing import Any
+
+import attrs
+
+from openclawd.events.event import Event
+from openclawd.events.hub import Hub
+
+
+@attrs.define(eq=False)
+class Listener:
+    """A member that keeps what it is offered."""
+
+    connection_id: str
+    wire_generation: int = 3
+    scopes: frozenset[str] = frozenset({"operator.read"})
+    frames: list[bytes] = attrs.Factory(list)
+    droppable: list[bool] = attrs.Factory(list)
+
+    def offer(self, frame: bytes, *, drop_if_slow: bool) -> None:
+        self.frames.append(frame)
+        self.droppable.append(drop_if_slow)
+
+    @property
+    def heard(self) -> list[dict[str, Any]]:
+        return [json.loads(frame[frame.index(b"{") :]) for frame in self.frames]
+
+
+def joined(*members: Listener) -> Hub:
+    hub = Hub()
+    for member in members:
+        hub.join(member)
+    return hub
+
+
+def test_every_member_that_holds_the_scope_hears_an_event_and_nobody_else() -> None:
+    reader, writer, admin, nobody = (
+        Listener("a"),
+        Listener("b", scopes=frozenset({"operator.write"})),
+        Listener("c", scopes=frozenset({"operator.admin"})),
+        Listener("d", scopes=frozenset()),
+    )
+    joined(reader, writer, admin, nobody).publish(Event("chat", {}, scope="operator.read"))
+
+    assert [len(m.frames) for m in (reader, writer, admin, nobody)] == [1, 1, 1, 0]
+
+
+def test_an_event_without_a_scope_reaches_a_node() -> None:
+    node = Listener("n", scopes=frozenset())
+    joined(node).publish(Event("tick", {"ts": 1}))
+
+    assert node.heard == [{"type": "event", "event": "tick", "payload": {"ts": 1}, "seq": 1}]
+
+
+def test_seq_starts_at_one_and_counts_events_that_a_member_may_not_hear() -> None:
+    node = Listener("n", scopes=frozenset())
+    hub = joined(node)
+    hub.publish(Event("tick", {}))
+    hub.publish(Event("chat", {}, scope="operator.read"))
+    hub.publish(Event("tick", {}))
+
+    assert [frame["seq"] for frame in node.heard] == [1, 3]
+
+
+def test_a_targeted_event_reaches_its_connection_only_and_has_no_seq() -> None:
+    target, other = Listener("t"), Listener("o")
+    hub = joined(target, other)
+    hub.publish(Event("agent", {}, connections=frozenset({"t"})))
+    hub.publish(Event("tick", {}))
+
+    assert "seq" not in target.heard[0]
+    assert [frame["seq"] for frame in other.heard] == [1]
+
+
+def test_an_event_is_encoded_once_a_wire_generation() -> None:
+    first, second, newer = Listener("1"), Listener("2"), Listener("3", wire_generation=4)
+    joined(first, second, newer).publish(Event("shutdown", {"a": None}, payload_v4={}))
+
+    assert first.frames[0] is second.frames[0]
+    assert first.heard[0]["payload"] == {"a": None}
+    assert newer.heard[0]["payload"] == {}
+
+
+def test_who_has_left_hears_nothing_and_may_leave_twice() -> None:
+    member = Listener("m")
+    hub = joined(member)
+    hub.leave(member)
+    hub.leave(member)
+    hub.publish(Event("tick", {}))
+
+    assert not member.frames

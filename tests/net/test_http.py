@@ -1,0 +1,140 @@
+"""HTTP on memory streams: no socket, and a clock that jumps."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import pytest
+import trio
+from trio.abc import Stream
+from trio.testing import MockClock, memory_stream_pair
+
+from openclawd.net.http import Request, Response, serve_http, text
+
+
+async def echo(request: Request) -> Response:
+    return text(HTTPStatus.OK, f"{request.method} {request.path}")
+
+
+async def no_upgrade(_stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
+    raise AssertionError((head, trailing))
+
+
+async def exchange(
+    sent: bytes,
+    upgrade: Callable[[Stream, Request, bytes, bytes], Awaitable[None]] = no_upgrade,
+    *,
+    keep_open: bool = False,
+) -> bytes:
+    """Send bytes, end our direction, read everything that comes back."""
+    ours, theirs = memory_stream_pair()
+    received = b""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_http, theirs, echo, upgrade)
+        await ours.send_all(sent)
+        if not keep_open:
+            await ours.send_eof()
+        async for data in ours:
+            received += data
+    return received
+
+
+async def test_a_request_is_answered(autojump_clock: MockClock) -> None:
+    answer = await exchange(b"GET /a%20b HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\nGET /a b")
+
+
+async def test_requests_follow_each_other_on_one_connection(autojump_clock: MockClock) -> None:
+    answer = await exchange(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+
+
+async def test_head_gets_the_headers_without_the_body(autojump_clock: MockClock) -> None:
+    answer = await exchange(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert b"Content-Length: 6" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET / HTTP/1.1\r\nbad header line\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+    ],
+)
+async def test_garbage_is_answered_with_400_and_closed(autojump_clock: MockClock, garbage: bytes) -> None:
+    answer = await exchange(garbage)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Connection: close" in answer
+
+
+async def test_a_head_that_never_ends_is_answered_with_431(autojump_clock: MockClock) -> None:
+    answer = await exchange(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 40_000)
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def test_a_slow_head_is_cut_off(autojump_clock: MockClock) -> None:
+    started = trio.current_time()
+    answer = await exchange(b"GET / HTTP/1.1\r\nHo", keep_open=True)
+
+    assert (answer, trio.current_time() - started) == (b"", 10.0)
+
+
+async def test_an_idle_connection_is_closed(autojump_clock: MockClock) -> None:
+    started = trio.current_time()
+    answer = await exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", keep_open=True)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert trio.current_time() - started == 15.0
+
+
+async def test_a_body_that_nobody_reads_is_not_waited_for(autojump_clock: MockClock) -> None:
+    answer = await exchange(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nstart")
+
+    assert b"Connection: close" in answer
+
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+)
+
+
+async def test_an_upgrade_hands_over_the_head_and_what_came_behind_it(autojump_clock: MockClock) -> None:
+    handed: list[tuple[bytes, bytes]] = []
+
+    async def upgrade(stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
+        handed.append((head, trailing))
+        await stream.aclose()
+
+    await exchange(UPGRADE + b"\x81\x80first frame", upgrade)
+
+    [(head, trailing)] = handed
+    assert head.startswith(b"GET /ws HTTP/1.1\r\n")
+    assert b"permessage-deflate" not in head
+    assert trailing == b"\x81\x80first frame"
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "status"),
+    [
+        (UPGRADE.replace(b"Version: 13", b"Version: 8"), b"426"),
+        (UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"short"), b"400"),
+        (UPGRADE.replace(b"keep-alive, Upgrade", b"keep-alive"), b"400"),
+        (UPGRADE.replace(b"GET", b"POST"), b"400"),
+    ],
+)
+async def test_a_bad_upgrade_is_refused_in_http(
+    autojump_clock: MockClock, spoiled: bytes, status: bytes
+) -> None:
+    answer = await exchange(spoiled)
+
+    assert answer.startswith(b"HTTP/1.1 " + status)

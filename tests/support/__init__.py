@@ -1,0 +1,1 @@
+"""What the batteries share: real gateway processes, a plain wire client, device identities."""

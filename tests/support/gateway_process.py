@@ -1,0 +1,141 @@
+"""A real gateway process with a state directory of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+TOKEN = "0123456789abcdef0123456789abcdef0123456789abcdef"
+START_PATIENCE_S = 20.0
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class GatewayProcess:
+    """`openclawd gateway` on a port of its own; `state` is its state directory."""
+
+    def __init__(self, state: Path, config: Mapping[str, Any] | str, environment: Mapping[str, str]) -> None:
+        self.state = state
+        self.port = free_port()
+        self.token = TOKEN
+        self.process: subprocess.Popen[bytes] | None = None
+        self._environment = environment
+        state.mkdir(parents=True, exist_ok=True)
+        text = config if isinstance(config, str) else json.dumps(config)
+        if text:
+            (state / "openclaw.json").write_text(text)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def log_lines(self) -> list[dict[str, Any]]:
+        """What the log says so far."""
+        file = self.state / "openclawd" / "logs" / "openclawd.log"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the `openclawd` command against this state directory."""
+        return subprocess.run(
+            [sys.executable, "-m", "openclawd", *arguments],
+            env=self._env(),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    def start(self, *arguments: str, wait: bool = True) -> None:
+        """Start the process and wait until it is ready."""
+        output = (self.state / "output.txt").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "openclawd", "gateway", "--port", str(self.port), *arguments],
+            env=self._env(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+        output.close()
+        if wait:
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_PATIENCE_S
+        while time.monotonic() < deadline:
+            assert self.process is not None
+            assert self.process.poll() is None, f"the gateway has ended: {self.output}"
+            try:
+                with urlopen(f"{self.url}readyz", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.01)
+        raise AssertionError(f"the gateway did not become ready: {self.output}")
+
+    @property
+    def output(self) -> str:
+        """What it printed."""
+        return (self.state / "output.txt").read_text()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """SIGKILL, as a crash."""
+        return self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> int:
+        process = self.process
+        if process is None:
+            return 0
+        if process.poll() is None:
+            process.send_signal(number)
+        code = process.wait(timeout=15)
+        self.process = None
+        return code
+
+    def _env(self) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        # Nothing of this machine may be found: no key, no local model server.
+        return inherited | {
+            "OPENCLAW_STATE_DIR": str(self.state),
+            "OPENCLAW_GATEWAY_TOKEN": self.token,
+            "OLLAMA_HOST": "127.0.0.1:9",
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            **self._environment,
+        }
+
+
+@contextmanager
+def gateway_process(
+    config: Mapping[str, Any] | str = "",
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    start: bool = True,
+) -> Generator[GatewayProcess, None, None]:
+    """A running gateway; it is killed at the end if it still runs."""
+    with tempfile.TemporaryDirectory(prefix="openclawd-") as folder:
+        gateway = GatewayProcess(Path(folder) / "state", config, environment or {})
+        try:
+            if start:
+                gateway.start(*arguments)
+            yield gateway
+        finally:
+            gateway.kill()

@@ -1,0 +1,189 @@
+"""A plain client of the wire: what a script would do with a WebSocket library, and nothing more."""
+
+import json
+import math
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
+
+from tests.support.device import Device
+
+ALL_SCOPES = ("operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing")
+PATIENCE_S = 15.0
+
+
+class Refused(Exception):
+    """The gateway said no: the error of the `res`."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(f"{error.get('code')}: {error.get('message')}")
+        self.error = error
+
+
+class WireClient:
+    """One WebSocket to a gateway, admitted or not."""
+
+    def __init__(self, socket: WebSocketConnection) -> None:
+        self._socket = socket
+        self._ids = 0
+        self.seen: deque[dict[str, Any]] = deque()
+        self.hello: dict[str, Any] = {}
+
+    async def send(self, frame: object) -> None:
+        """Send `frame` as JSON; a string or bytes go out as they are."""
+        data = frame if isinstance(frame, str | bytes) else json.dumps(frame)
+        with trio.fail_after(PATIENCE_S):
+            await self._socket.send_message(data)
+
+    async def next_frame(self) -> dict[str, Any]:
+        """The next frame off the wire. Raises ConnectionClosed."""
+        with trio.fail_after(PATIENCE_S):
+            return dict(json.loads(await self._socket.get_message()))
+
+    async def closed(self) -> tuple[int, str]:
+        """Read to the end: the code and the reason of the close."""
+        with trio.fail_after(PATIENCE_S):
+            while True:
+                try:
+                    self.seen.append(json.loads(await self._socket.get_message()))
+                except ConnectionClosed as closed:
+                    reason = closed.reason
+                    return (reason.code, reason.reason or "") if reason else (1006, "")
+
+    async def event(self, name: str, **payload: object) -> dict[str, Any]:
+        """The next event called `name` whose payload has these members; what else comes is kept in `seen`."""
+
+        def matches(frame: Mapping[str, Any]) -> bool:
+            return frame.get("event") == name and all(
+                frame.get("payload", {}).get(key) == value for key, value in payload.items()
+            )
+
+        for frame in tuple(self.seen):
+            if matches(frame):
+                self.seen.remove(frame)
+                return frame
+        with trio.fail_after(PATIENCE_S):
+            while not matches(frame := await self.next_frame()):
+                self.seen.append(frame)
+        return frame
+
+    async def request(self, method: str, params: object = None) -> str:
+        """Send a request without waiting; gives its id."""
+        self._ids += 1
+        frame: dict[str, Any] = {"type": "req", "id": f"r{self._ids}", "method": method}
+        if params is not None:
+            frame["params"] = params
+        await self.send(frame)
+        return str(frame["id"])
+
+    async def response(self, request_id: str) -> Any:
+        """The payload of the answer to `request_id`. Raises Refused."""
+        for frame in tuple(self.seen):
+            if frame.get("type") == "res" and frame["id"] == request_id:
+                self.seen.remove(frame)
+                return _payload(frame)
+        with trio.fail_after(PATIENCE_S):
+            while True:
+                frame = await self.next_frame()
+                if frame.get("type") == "res" and frame["id"] == request_id:
+                    return _payload(frame)
+                self.seen.append(frame)
+
+    async def call(self, method: str, params: object = None) -> Any:
+        """Send a request and wait for its answer. Raises Refused."""
+        return await self.response(await self.request(method, params))
+
+    async def connect(
+        self,
+        *,
+        token: str | None = None,
+        device: Device | None = None,
+        scopes: Sequence[str] = ALL_SCOPES,
+        client: Mapping[str, Any] | None = None,
+        auth: Mapping[str, Any] | None = None,
+        protocol: tuple[int, int] = (3, 3),
+        signature: str = "v3",
+        role: str = "operator",
+        **more: object,
+    ) -> dict[str, Any]:
+        """Do the handshake: the hello-ok payload. Raises Refused."""
+        challenge = await self.event("connect.challenge")
+        params = connect_params(
+            challenge["payload"]["nonce"],
+            token=token,
+            device=device,
+            scopes=scopes,
+            client=client,
+            auth=auth,
+            protocol=protocol,
+            signature=signature,
+            role=role,
+        )
+        self.hello = await self.call("connect", {**params, **more})
+        return self.hello
+
+
+def connect_params(
+    nonce: str,
+    *,
+    token: str | None = None,
+    device: Device | None = None,
+    scopes: Sequence[str] = ALL_SCOPES,
+    client: Mapping[str, Any] | None = None,
+    auth: Mapping[str, Any] | None = None,
+    protocol: tuple[int, int] = (3, 3),
+    signature: str = "v3",
+    role: str = "operator",
+) -> dict[str, Any]:
+    """The params of a connect request."""
+    client = client or {"id": "gateway-client", "version": "1.0.0", "platform": "linux", "mode": "backend"}
+    credentials = dict(auth or ({"token": token} if token is not None else {}))
+    params: dict[str, Any] = {
+        "minProtocol": protocol[0],
+        "maxProtocol": protocol[1],
+        "client": dict(client),
+        "role": role,
+        "scopes": list(scopes),
+        "caps": [],
+    }
+    if credentials:
+        params["auth"] = credentials
+    if device is not None:
+        signed = credentials.get("token") or credentials.get("deviceToken") or ""
+        params["device"] = device.sign(
+            nonce=nonce,
+            client=client,
+            role=role,
+            scopes=scopes,
+            token=signed,
+            signed_at_ms=math.floor(time.time() * 1000),
+            version=signature,
+        )
+    return params
+
+
+def _payload(frame: Mapping[str, Any]) -> Any:
+    if not frame["ok"]:
+        raise Refused(frame["error"])
+    return frame.get("payload")
+
+
+@asynccontextmanager
+async def wire_client(
+    port: int,
+    *,
+    host: str = "127.0.0.1",
+    headers: Sequence[tuple[str, str]] = (),
+    resource: str = "/",
+) -> AsyncGenerator[WireClient, None]:
+    """An open WebSocket to `host:port`; the Host header is what the URL says."""
+    raw = [(name.encode(), value.encode()) for name, value in headers]
+    async with open_websocket(
+        host, port, resource, use_ssl=False, extra_headers=raw, max_message_size=2**26, disconnect_timeout=2
+    ) as socket:
+        yield WireClient(socket)
