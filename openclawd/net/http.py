@@ -33,7 +33,7 @@ _log = logging.getLogger("openclawd.http")
 
 @attrs.frozen
 class Request:
-    """A parsed head. `path` is percent-decoded, `headers` have lower-case names and keep repeated ones apart."""
+    """A parsed head. `path` is percent-decoded; `headers` have lower-case names, repeated ones apart."""
 
     method: str
     target: str
@@ -105,12 +105,12 @@ async def _next_head(stream: Stream, connection: h11.Connection) -> h11.Request 
     """The next request, or None when the peer left or was too slow."""
     if not connection.trailing_data[0]:
         with trio.move_on_after(KEEP_ALIVE_S) as idle:
-            connection.receive_data(await stream.receive_some(RECEIVE_BYTES))
+            connection.receive_data(bytes(await stream.receive_some(RECEIVE_BYTES)))
         if idle.cancelled_caught:
             return None
     with trio.move_on_after(HEAD_TIMEOUT_S):
         while (event := connection.next_event()) is h11.NEED_DATA:
-            connection.receive_data(await stream.receive_some(RECEIVE_BYTES))
+            connection.receive_data(bytes(await stream.receive_some(RECEIVE_BYTES)))
         if isinstance(event, h11.Request):
             # Reads the end of a request without a body, so that a WebSocket's first bytes come out behind it.
             if not _has_body(event):

@@ -102,6 +102,8 @@ async def _accept_loop(
     while True:
         try:
             stream = await listener.accept()
+        except trio.ClosedResourceError:
+            return  # the house takes nobody in any more
         except OSError as error:
             if error.errno in _FATAL:
                 raise

@@ -112,7 +112,7 @@ class Site:
         return file
 
     def _locate(self, path: str) -> Path | None:
-        """The file for `path`; None when it is outside the root, by `..` or by a link, or not a plain file."""
+        """The file for `path`; None when it is outside the root (by `..`, by a link) or not a plain file."""
         parts = [part for part in path.split("/") if part]
         if any(part in {".", ".."} or "\0" in part or "\\" in part for part in parts):
             return None

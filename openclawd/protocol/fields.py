@@ -34,6 +34,9 @@ _IMPLIED: Final[Mapping[object, tuple[type, Mapping[str, int]]]] = {
     NonNegativeInt: (int, {MINIMUM: 0}),
 }
 
+# Types that the structuring library would fill from anything that can be iterated.
+_COERCED: Final = (list, dict, set, frozenset)
+
 
 @attrs.frozen
 class WireField:
@@ -94,6 +97,8 @@ def _wire_field(attribute: "attrs.Attribute[Any]") -> WireField:
     kind: Any = attribute.type
     if get_origin(kind) in (Union, types.UnionType) and type(None) in get_args(kind):
         kind = reduce(or_, (member for member in get_args(kind) if member is not type(None)))
+    if (get_origin(kind) or kind) in _COERCED:
+        raise TypeError(f"{attribute.name}: use tuple[X, ...] or Mapping[str, X] in a wire class")
     nullable = bool(attribute.metadata.get(NULLABLE, False))
     limits = {key: bound for key, bound in attribute.metadata.items() if key != NULLABLE}
     return WireField(

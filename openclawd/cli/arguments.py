@@ -1,0 +1,84 @@
+"""What command lines share: a parser with kind errors, and options that mean the same everywhere."""
+
+import argparse
+import difflib
+import functools
+import re
+import sys
+from typing import Any, Final, NoReturn, TypeAlias
+
+from openclawd.daemon.exit_codes import ExitCode
+
+# As stock's CLI: long enough for a busy machine, short enough for a person who waits.
+DEFAULT_TIMEOUT_MS: Final = 10_000
+_INVALID_CHOICE: Final = re.compile(r"invalid choice: '(?P<word>[^']*)' \(choose from (?P<choices>.*)\)")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, what was probably meant, and where the help is."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        # Abbreviated options would change their meaning when a new one is added.
+        # The column of the explanations is as wide as our longest option, so that few lines break.
+        form = functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=28)
+        super().__init__(*arguments, **{"allow_abbrev": False, "formatter_class": form, **settings})
+
+    def error(self, message: str) -> NoReturn:
+        found = _INVALID_CHOICE.search(message)
+        if found:
+            choices = re.findall(r"[\w-]+", found["choices"])
+            near = difflib.get_close_matches(found["word"], choices, n=1)
+            meant = f"Did you mean {near[0]!r}? " if near else ""
+            message = f"{found['word']!r} is not one of: {', '.join(choices)}. {meant}".rstrip()
+        print(f"{self.prog}: {message}\nSee: {self.prog} --help", file=sys.stderr)
+        raise SystemExit(int(ExitCode.USAGE))
+
+
+# What `add_subparsers` returns; argparse has no public name for it.
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_connection(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that asks a running gateway something."""
+    parser.add_argument(
+        "--url", help="another gateway than this user's own: ws://HOST:PORT or wss://HOST:PORT"
+    )
+    add_secrets(parser)
+    parser.add_argument(
+        "--timeout",
+        type=count,
+        default=DEFAULT_TIMEOUT_MS,
+        metavar="MS",
+        help="give up after this many milliseconds (default: %(default)s)",
+    )
+
+
+def add_secrets(parser: argparse.ArgumentParser) -> None:
+    for secret in ("token", "password"):
+        parser.add_argument(
+            f"--{secret}",
+            metavar=secret.upper(),
+            help=f"the {secret}; others can read it in the process list",
+        )
+        parser.add_argument(f"--{secret}-file", metavar="FILE", help=f"a file that holds the {secret}")
+
+
+def warn_of_visible_secrets(arguments: argparse.Namespace) -> None:
+    """One line when a secret stands on the command line."""
+    for secret in ("token", "password"):
+        if getattr(arguments, secret, None):
+            print(
+                f"Warning: other users of this machine can read --{secret} in the process list;"
+                f" --{secret}-file, OPENCLAW_GATEWAY_{secret.upper()} and the config are private.",
+                file=sys.stderr,
+            )
+
+
+def count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)

@@ -1,0 +1,160 @@
+"""`openclawd gateway`: run it, ask it, see how it is."""
+
+import argparse
+import difflib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from openclawd.cli.arguments import (
+    Commands,
+    add_connection,
+    add_json,
+    add_secrets,
+    warn_of_visible_secrets,
+)
+from openclawd.cli.failure import Failure
+from openclawd.cli.output import duration, print_facts, print_json
+from openclawd.daemon.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from openclawd.cli.rpc import Rpc
+
+_BINDS: Final = ("loopback", "lan", "auto", "tailnet", "custom")
+_AUTH_MODES: Final = ("none", "token", "password")
+
+
+def add_commands(families: Commands) -> None:
+    gateway = families.add_parser("gateway", help="start the gateway, or ask it something")
+    _add_run_options(gateway)
+    gateway.set_defaults(handler=_run)
+    actions = gateway.add_subparsers(title="commands", metavar="COMMAND")
+
+    # SUPPRESS: `gateway --port 1 run` keeps what stood before `run`.
+    run = actions.add_parser(
+        "run", help="start it (the same without the word)", argument_default=argparse.SUPPRESS
+    )
+    _add_run_options(run)
+    run.set_defaults(handler=_run)
+
+    call = actions.add_parser("call", help="call a method of the protocol")
+    call.add_argument("method", metavar="METHOD", help="such as health, status or chat.history")
+    call.add_argument("--params", metavar="JSON", help="the params of the call")
+    add_connection(call)
+    add_json(call)
+    call.set_defaults(handler=_call)
+
+    status = actions.add_parser("status", help="is it running, and how; exit code 0 when it is")
+    add_connection(status)
+    add_json(status)
+    status.set_defaults(handler=_status)
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", metavar="N", help="the port (default: the config's, else 18789)")
+    parser.add_argument(
+        "--bind", choices=_BINDS, help="where to listen (default: the config's, else loopback)"
+    )
+    parser.add_argument("--auth", choices=_AUTH_MODES, help="what a client must present")
+    add_secrets(parser)
+    parser.add_argument(
+        "--allow-unconfigured", action="store_true", help="accepted; no config is needed anyway"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log details and tracebacks to the terminal")
+    parser.add_argument("--json", action="store_true", help="log JSON lines to the terminal")
+
+
+def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    import attrs
+
+    from openclawd.cli.target import secret_flags
+    from openclawd.daemon.main import run
+
+    warn_of_visible_secrets(arguments)
+    flags = attrs.evolve(
+        secret_flags(arguments), port=arguments.port, bind=arguments.bind, auth=arguments.auth
+    )
+    return run(flags, environ, verbose=arguments.verbose, json_lines=arguments.json)
+
+
+def _call(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from openclawd.cli.rpc import converse
+    from openclawd.cli.target import endpoints
+
+    try:
+        params = None if arguments.params is None else json.loads(arguments.params)
+    except json.JSONDecodeError as error:
+        raise Failure(
+            f"--params is not JSON: {error}",
+            cure='For example: openclawd gateway call chat.history --params \'{"sessionKey": "main"}\'',
+            exit_code=ExitCode.USAGE,
+        ) from error
+
+    async def ask(rpc: "Rpc") -> Any:
+        try:
+            return await rpc.ask(arguments.method, params)
+        except Failure as failure:
+            offered = rpc.hello.get("features", {}).get("methods", [])
+            if failure.cure is None and arguments.method not in offered:
+                near = difflib.get_close_matches(arguments.method, offered, n=1)
+                failure.cure = f"Did you mean: openclawd gateway call {near[0]}" if near else None
+            raise
+
+    warn_of_visible_secrets(arguments)
+    # JSON is the only form that an unknown payload has.
+    print_json(converse(endpoints(arguments, environ), ask, timeout_ms=arguments.timeout))
+    return ExitCode.OK
+
+
+def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from openclawd.cli.rpc import converse
+    from openclawd.cli.target import endpoints
+
+    async def ask(rpc: "Rpc") -> dict[str, Any]:
+        status = await rpc.ask("status")
+        snapshot = rpc.hello.get("snapshot", {})
+        known = {
+            "version": rpc.hello.get("server", {}).get("version"),
+            "uptimeMs": snapshot.get("uptimeMs"),
+            "authMode": snapshot.get("authMode"),
+            "stateDir": snapshot.get("stateDir"),
+            "configFile": snapshot.get("configPath"),
+        }
+        # A stock gateway has no `openclawd` in its status; the rest it tells too.
+        return {"running": True, **known, **status.get("openclawd", {})}
+
+    warn_of_visible_secrets(arguments)
+    try:
+        found = converse(endpoints(arguments, environ), ask, timeout_ms=arguments.timeout)
+    except Failure as failure:
+        if not arguments.json:
+            raise
+        print_json({"running": False, **failure.document()})
+        return failure.exit_code
+    if arguments.json:
+        print_json(found)
+        return ExitCode.OK
+    uptime_ms = found.get("uptimeMs")
+    clients = found.get("clients")
+    print_facts(
+        [
+            ("gateway", "running" if found.get("pid") is None else f"running, process {found['pid']}"),
+            ("version", found.get("version")),
+            ("listening", _listening(found)),
+            ("auth", found.get("authMode")),
+            ("up for", None if uptime_ms is None else duration(uptime_ms)),
+            # This command is one of them.
+            ("clients", None if clients is None else f"{max(0, clients - 1)} besides this command"),
+            ("model", found.get("model")),
+            ("config", found.get("configFile")),
+            ("state", found.get("stateDir")),
+            ("log", found.get("logFile")),
+        ]
+    )
+    return ExitCode.OK
+
+
+def _listening(found: Mapping[str, Any]) -> str | None:
+    if found.get("port") is None:
+        return None
+    return f"port {found['port']}, {found['bind']}" if found.get("bind") else f"port {found['port']}"

@@ -1,0 +1,105 @@
+"""The `openclawd` command: parse, hand over to a family, turn what goes wrong into a sentence.
+
+No family imports a heavy library before it runs, so `openclawd --help` costs a bare Python and argparse.
+No traceback reaches a user; `OPENCLAWD_DEBUG=1` lets it through, for a bug report.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from io import TextIOWrapper
+from typing import Final
+
+import openclawd
+from openclawd.cli import config, dashboard, devices, gateway, health, logs
+from openclawd.cli.arguments import Parser
+from openclawd.cli.failure import Failure
+from openclawd.cli.output import print_json
+from openclawd.daemon.exit_codes import ExitCode
+
+# 128 plus the signal, as a shell shows it: SIGINT and SIGPIPE.
+_INTERRUPTED: Final = 130
+_PIPE_CLOSED: Final = 141
+
+_FAMILIES: Final = (gateway, dashboard, devices, health, logs, config)
+
+_EXAMPLES: Final = """\
+start here:
+  openclawd gateway          start the gateway; it prints the link to the chat
+  openclawd dashboard        print that link again
+  openclawd gateway status   is it running, and how
+  openclawd logs -f          watch what it does
+"""
+
+Handler = Callable[[argparse.Namespace, Mapping[str, str]], int]
+
+
+def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+    """Run one command; returns its exit code and never raises, save for faults under OPENCLAWD_DEBUG."""
+    environ = os.environ if environ is None else environ
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that is not UTF-8 gets escapes, not a crash.
+            stream.reconfigure(errors="backslashreplace")
+    as_json = False
+    try:
+        arguments = _parser().parse_args(argv)
+        as_json = getattr(arguments, "json", False)
+        handler: Handler = arguments.handler
+        code = handler(arguments, environ)
+        sys.stdout.flush()
+    except SystemExit as leaving:
+        # argparse: 0 after --help and --version, 2 after a wrong command line.
+        return leaving.code if isinstance(leaving.code, int) else ExitCode.UNEXPECTED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
+    except Failure as failure:
+        return _end(failure, as_json=as_json)
+    except Exception as error:
+        if environ.get("OPENCLAWD_DEBUG"):
+            raise
+        return _end(_failure_of(error), as_json=as_json)
+    return code
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="openclawd",
+        description="The OpenClaw Gateway as a small, fast, supervised daemon.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"openclawd {openclawd.__version__}")
+    families = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
+    for family in _FAMILIES:
+        family.add_commands(families)
+    return parser
+
+
+def _end(failure: Failure, *, as_json: bool) -> int:
+    if as_json:
+        print_json(failure.document())
+    else:
+        print(failure.text(), file=sys.stderr)
+    return failure.exit_code
+
+
+def _failure_of(error: Exception) -> Failure:
+    """A config that cannot be used is the user's to mend; anything else is ours."""
+    from openclawd.config.problems import ConfigError, UsageError
+
+    if isinstance(error, ConfigError):
+        usage = isinstance(error, UsageError)
+        return Failure(error.text(), exit_code=ExitCode.USAGE if usage else ExitCode.CONFIG)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" ({os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno})" if trace else ""  # noqa: PTH119
+    return Failure(
+        f"This is a fault in openclawd: {type(error).__name__}: {error}{where}",
+        cure="Run the command again with OPENCLAWD_DEBUG=1 in the environment for a report that can be sent.",
+    )

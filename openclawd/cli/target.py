@@ -1,0 +1,146 @@
+"""Where a command finds its gateway, in the order in which it looks.
+
+First the local socket of the state directory: the gateway knows there whom it talks to by the user id, so
+it works when tokens or pairing are broken, and needs no config. Then the port, with the secret that the
+gateway itself would resolve (flag, then file, then environment). A secret given by hand is meant to be
+used, so it skips the socket. With `--url` only a secret given by hand is sent: the one in the config
+belongs to this machine's gateway.
+"""
+
+import argparse
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import attrs
+
+from openclawd.cli.failure import Failure
+from openclawd.config.load import load_config
+from openclawd.config.paths import Paths, resolve_paths
+from openclawd.config.secret import Secret
+from openclawd.config.settings import Flags, GatewaySettings, resolve_settings
+from openclawd.daemon.exit_codes import ExitCode
+
+_LOOPBACK: Final = "127.0.0.1"
+
+
+@attrs.frozen
+class Endpoint:
+    """One place to try. `socket` set: the local socket; otherwise `host` and `port`."""
+
+    name: str
+    """For messages: a path or a URL."""
+
+    absent: str
+    """What it means when nobody listens there."""
+
+    socket: Path | None = None
+    host: str = _LOOPBACK
+    port: int = 0
+    tls: bool = False
+    resource: str = "/"
+    token: Secret | None = None
+    password: Secret | None = None
+
+    @property
+    def authority(self) -> str:
+        """What goes into the Host header."""
+        return "localhost" if self.socket is not None else f"{bracketed(self.host)}:{self.port}"
+
+
+def endpoints(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[Endpoint]:
+    """Lazily, best first: the config is read only when the local socket leads nowhere."""
+    by_hand = arguments.token or arguments.password or arguments.token_file or arguments.password_file
+    if arguments.url:
+        yield _from_url(arguments)
+        return
+    paths = resolve_paths(environ)
+    absent = f"No gateway is running for {paths.state_dir}."
+    if not by_hand and _is_ours(paths.socket):
+        yield Endpoint(name=str(paths.socket), absent=absent, socket=paths.socket)
+    settings = settings_for(paths, environ, arguments)
+    host = reachable_host(settings)
+    yield Endpoint(
+        name=f"ws://{bracketed(host)}:{settings.port}",
+        absent=absent,
+        host=host,
+        port=settings.port,
+        token=settings.token if settings.auth_mode == "token" else None,
+        password=settings.password if settings.auth_mode == "password" else None,
+    )
+
+
+def settings_for(
+    paths: Paths, environ: Mapping[str, str], arguments: argparse.Namespace | None = None
+) -> GatewaySettings:
+    """The gateway's settings as the gateway would resolve them."""
+    flags = Flags() if arguments is None else secret_flags(arguments)
+    return resolve_settings(load_config(paths, environ), environ, flags)
+
+
+def reachable_host(settings: GatewaySettings) -> str:
+    """An address of this machine that the gateway listens on, whatever it is bound to."""
+    return settings.custom_bind_host if settings.bind == "custom" and settings.custom_bind_host else _LOOPBACK
+
+
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _is_ours(socket: Path) -> bool:
+    """Whether the path is a socket that this user made; in a shared folder others could put one."""
+    try:
+        found = socket.lstat()
+    except OSError:
+        return False
+    return stat.S_ISSOCK(found.st_mode) and found.st_uid == os.getuid()
+
+
+def secret_flags(arguments: argparse.Namespace) -> Flags:
+    """The secrets that stand on the command line, or in a file that it names."""
+    password = arguments.password or _in_file(arguments.password_file)
+    return Flags(token=arguments.token, token_file=arguments.token_file, password=password)
+
+
+def _from_url(arguments: argparse.Namespace) -> Endpoint:
+    try:
+        parts = urlsplit(arguments.url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        raise Failure(
+            f"--url {arguments.url}: expected ws://HOST:PORT or wss://HOST:PORT.",
+            cure="See: openclawd gateway call --help",
+            exit_code=ExitCode.USAGE,
+        )
+    tls = parts.scheme == "wss"
+    name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    return Endpoint(
+        name=name,
+        absent=f"Nothing listens at {name}.",
+        host=parts.hostname,
+        port=port or (443 if tls else 80),
+        tls=tls,
+        resource=parts.path or "/",
+        token=_secret(arguments.token, arguments.token_file),
+        password=_secret(arguments.password, arguments.password_file),
+    )
+
+
+def _secret(text: str | None, file: str | None) -> Secret | None:
+    given = text or _in_file(file)
+    return Secret(given) if given else None
+
+
+def _in_file(file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise Failure(f"{file} cannot be read: {reason}", exit_code=ExitCode.USAGE) from error

@@ -1,0 +1,286 @@
+"""The stock keys that this gateway reads, and its own (protocol.md 11.2).
+
+One class an object of the file; a field `some_key` is the key `someKey`. A default is stock's. `UNREAD` lists
+the keys that are known and not read; `OPEN` marks objects that plugins and later releases add keys to, where
+an unknown key is an error only when it looks like a misspelt one of ours.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, NewType
+
+import attrs
+
+from openclawd.config import stock_keys
+from openclawd.config.secret import Secret
+from openclawd.config.stock_keys import Table
+
+# 1 to 65535
+Port = NewType("Port", int)
+# 1 or more
+Count = NewType("Count", int)
+# at least one character
+Text = NewType("Text", str)
+# http:// or https:// with a host
+HttpUrl = NewType("HttpUrl", str)
+# scheme, host and port of an HttpUrl, nothing behind
+Origin = NewType("Origin", str)
+# an address or a network (CIDR)
+Network = NewType("Network", str)
+# an IPv4 or IPv6 address
+Address = NewType("Address", str)
+# letters, digits, - and _
+AgentId = NewType("AgentId", str)
+
+Bind = Literal["auto", "lan", "loopback", "custom", "tailnet"]
+AuthMode = Literal["none", "token", "password", "trusted-proxy"]
+LogLevel = Literal["silent", "fatal", "error", "warn", "info", "debug", "trace"]
+
+
+@attrs.frozen
+class Auth:
+    """gateway.auth; `mode` is derived when it is absent: password if one is configured, else token."""
+
+    UNREAD: ClassVar[Table] = stock_keys.AUTH
+
+    mode: AuthMode | None = None
+    token: Secret | None = None
+    password: Secret | None = None
+
+
+@attrs.frozen
+class ControlUi:
+    """gateway.controlUi"""
+
+    UNREAD: ClassVar[Table] = stock_keys.CONTROL_UI
+
+    enabled: bool = True
+    base_path: str = ""
+    root: Text | None = None
+    allowed_origins: tuple[str, ...] = ()
+    dangerously_allow_host_header_origin_fallback: bool = False
+    allow_insecure_auth: bool = False
+    dangerously_disable_device_auth: bool = False
+
+
+@attrs.frozen
+class Tls:
+    """gateway.tls"""
+
+    UNREAD: ClassVar[Table] = stock_keys.TLS
+
+    enabled: bool = False
+
+
+@attrs.frozen
+class Tailscale:
+    """gateway.tailscale"""
+
+    UNREAD: ClassVar[Table] = stock_keys.TAILSCALE
+
+    mode: Literal["off", "serve", "funnel"] = "off"
+
+
+@attrs.frozen
+class Gateway:
+    """gateway; no `mode` means local."""
+
+    UNREAD: ClassVar[Table] = stock_keys.GATEWAY
+
+    mode: Literal["local", "remote"] = "local"
+    port: Port = Port(18789)
+    bind: Bind = "loopback"
+    custom_bind_host: Address | None = None
+    auth: Auth = Auth()
+    trusted_proxies: tuple[Network, ...] = ()
+    allow_real_ip_fallback: bool = False
+    control_ui: ControlUi = ControlUi()
+    tls: Tls = Tls()
+    tailscale: Tailscale = Tailscale()
+
+
+@attrs.frozen
+class ModelChoice:
+    """A model by name (`provider/model`) and those to try after it. The file may give the name alone."""
+
+    primary: Text | None = None
+    fallbacks: tuple[Text, ...] = ()
+
+
+@attrs.frozen
+class AgentDefaults:
+    """agents.defaults"""
+
+    UNREAD: ClassVar[Table] = stock_keys.AGENT_DEFAULTS
+    OPEN: ClassVar[bool] = True
+
+    model: ModelChoice = ModelChoice()
+    workspace: Text | None = None
+
+
+@attrs.frozen
+class Identity:
+    """agents.list[].identity"""
+
+    OPEN: ClassVar[bool] = True
+
+    name: str | None = None
+    theme: str | None = None
+    emoji: str | None = None
+    avatar: str | None = None
+
+
+@attrs.frozen
+class Agent:
+    """One of agents.list (with `id`) or of agents.entries (the key is the id)."""
+
+    UNREAD: ClassVar[Table] = stock_keys.AGENT
+    OPEN: ClassVar[bool] = True
+
+    id: AgentId | None = None
+    name: str | None = None
+    default: bool = False
+    workspace: Text | None = None
+    model: ModelChoice = ModelChoice()
+    identity: Identity = Identity()
+
+
+@attrs.frozen
+class Agents:
+    """agents; v3 lists them, v4 has a table of them."""
+
+    OPEN: ClassVar[bool] = True
+
+    defaults: AgentDefaults = AgentDefaults()
+    list: tuple[Agent, ...] = ()
+    entries: Mapping[AgentId, Agent] = attrs.field(factory=dict)
+
+    @property
+    def roster(self) -> tuple[Agent, ...]:
+        """Every agent with its id, in the order of the file. Empty when none is configured."""
+        entries = (attrs.evolve(agent, id=agent.id or name) for name, agent in self.entries.items())
+        return (*self.list, *entries)
+
+
+@attrs.frozen
+class Cost:
+    """Dollars a million tokens."""
+
+    OPEN: ClassVar[bool] = True
+
+    input: float = 0.0
+    output: float = 0.0
+    cache_read: float = 0.0
+    cache_write: float = 0.0
+
+
+@attrs.frozen
+class ModelEntry:
+    """models.providers.*.models[]; a model without a name is called by its id."""
+
+    UNREAD: ClassVar[Table] = stock_keys.MODEL
+    OPEN: ClassVar[bool] = True
+
+    id: Text
+    name: str = attrs.field(default=attrs.Factory(lambda self: self.id, takes_self=True))
+    reasoning: bool = False
+    input: tuple[str, ...] = ("text",)
+    cost: Cost = Cost()
+    context_window: Count | None = None
+    max_tokens: Count | None = None
+
+
+@attrs.frozen
+class Provider:
+    """models.providers.*"""
+
+    UNREAD: ClassVar[Table] = stock_keys.PROVIDER
+    OPEN: ClassVar[bool] = True
+
+    base_url: HttpUrl
+    api_key: Secret | None = None
+    api: Text | None = None
+    headers: Mapping[str, Secret] = attrs.field(factory=dict)
+    models: tuple[ModelEntry, ...] = ()
+
+
+@attrs.frozen
+class Models:
+    """models"""
+
+    UNREAD: ClassVar[Table] = stock_keys.MODELS
+    OPEN: ClassVar[bool] = True
+
+    mode: Literal["merge", "replace"] = "merge"
+    providers: Mapping[str, Provider] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Session:
+    """session"""
+
+    UNREAD: ClassVar[Table] = stock_keys.SESSION
+    OPEN: ClassVar[bool] = True
+
+    main_key: Text = Text("main")
+    scope: Literal["per-sender", "global"] = "per-sender"
+
+
+@attrs.frozen
+class Assistant:
+    """ui.assistant"""
+
+    OPEN: ClassVar[bool] = True
+
+    name: str | None = None
+    avatar: str | None = None
+
+
+@attrs.frozen
+class Ui:
+    """ui"""
+
+    UNREAD: ClassVar[Table] = stock_keys.UI
+    OPEN: ClassVar[bool] = True
+
+    assistant: Assistant = Assistant()
+
+
+@attrs.frozen
+class Logging:
+    """logging"""
+
+    UNREAD: ClassVar[Table] = stock_keys.LOGGING
+    OPEN: ClassVar[bool] = True
+
+    level: LogLevel = "info"
+    console_level: LogLevel | None = None
+
+
+@attrs.frozen
+class Env:
+    """env; stock lets variables stand in `vars` or beside it. They count where the environment has none."""
+
+    variables: Mapping[str, Secret] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Own:
+    """openclawd: the only section that stock does not know."""
+
+    public_origin: Origin | None = None
+
+
+@attrs.frozen
+class Config:
+    """The whole file."""
+
+    UNREAD: ClassVar[Table] = stock_keys.ROOT
+
+    gateway: Gateway = Gateway()
+    agents: Agents = Agents()
+    models: Models = Models()
+    session: Session = Session()
+    ui: Ui = Ui()
+    logging: Logging = Logging()
+    env: Env = Env()
+    openclawd: Own = Own()

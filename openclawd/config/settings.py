@@ -1,0 +1,266 @@
+"""What the gateway runs with: flags, file and environment brought together (protocol.md 11).
+
+Secrets: flag > file (`--token-file`, then the configuration) > environment, for the server and for our local
+commands alike, so that the two always mean the same secret. The port: flag > environment > configuration, as
+stock has it. What would be unsafe to ignore is refused here and not when the file is read: a configuration
+for another host may be looked at and edited.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, TypeVar, get_args
+
+import attrs
+
+from openclawd.config import values
+from openclawd.config.load import LoadedConfig
+from openclawd.config.model import Bind
+from openclawd.config.paths import expanded
+from openclawd.config.problems import ConfigError, ConfigProblem, UsageError
+from openclawd.config.secret import Secret
+
+AuthMode: TypeAlias = Literal["none", "token", "password"]
+
+_Value = TypeVar("_Value")
+
+# A token is 48 characters; this is a wrong file.
+_MAX_SECRET_FILE_BYTES: Final = 64 * 1024
+
+
+@attrs.frozen
+class Flags:
+    """The command line's words, as given; None where a flag was not. The last two are for the log only."""
+
+    port: str | int | None = None
+    bind: str | None = None
+    auth: str | None = None
+    token: str | None = attrs.field(default=None, repr=False)
+    token_file: str | None = None
+    password: str | None = attrs.field(default=None, repr=False)
+    password_file: str | None = None
+    verbose: bool = False
+    json: bool = False
+
+
+@attrs.frozen
+class ControlUiSettings:
+    """The page. `base_path` is "" or "/like/this"; `root` is another page's folder to serve in its place."""
+
+    enabled: bool
+    base_path: str
+    root: Path | None
+    allowed_origins: tuple[str, ...]
+    allow_host_header_origin_fallback: bool
+    allow_insecure_auth: bool
+    disable_device_auth: bool
+
+
+@attrs.frozen
+class GatewaySettings:
+    """What the gateway runs with. In auth_mode "token" a `token` of None has yet to be made: ensure_token."""
+
+    port: int
+    bind: Bind
+    custom_bind_host: str | None
+    auth_mode: AuthMode
+    token: Secret | None
+    password: Secret | None
+    trusted_proxies: tuple[str, ...]
+    allow_real_ip_fallback: bool
+    control_ui: ControlUiSettings
+    public_origin: str | None
+
+
+def resolve_settings(
+    loaded: LoadedConfig, environ: Mapping[str, str], flags: Flags | None = None
+) -> GatewaySettings:
+    """The settings. Raises UsageError for a wrong flag, ConfigError for what else forbids a start."""
+    resolver = _Resolver(loaded, environ, flags or Flags())
+    settings = resolver.settings()
+    resolver.raise_problems()
+    return settings
+
+
+class _Resolver:
+    """One resolution; problems are collected, so that a person sees them all."""
+
+    def __init__(self, loaded: LoadedConfig, environ: Mapping[str, str], flags: Flags) -> None:
+        self._loaded = loaded
+        self._gateway = loaded.config.gateway
+        self._environ = environ
+        self._flags = flags
+        self._problems: list[ConfigProblem] = []
+        self._usage: list[ConfigProblem] = []
+
+    def settings(self) -> GatewaySettings:
+        self._refuse_unsupported()
+        token, password = self._token(), self._password()
+        settings = GatewaySettings(
+            port=self._port(),
+            bind=self._word("--bind", self._flags.bind, get_args(Bind), self._gateway.bind),
+            custom_bind_host=self._gateway.custom_bind_host,
+            auth_mode=self._auth_mode(password),
+            token=token,
+            password=password,
+            trusted_proxies=self._gateway.trusted_proxies,
+            allow_real_ip_fallback=self._gateway.allow_real_ip_fallback,
+            control_ui=self._control_ui(),
+            public_origin=self._loaded.config.openclawd.public_origin,
+        )
+        self._refuse_unsafe(settings)
+        return settings
+
+    def raise_problems(self) -> None:
+        if self._usage:
+            raise UsageError(tuple(self._usage))
+        if self._problems:
+            source = str(self._loaded.paths.config_file) if self._loaded.exists else None
+            raise ConfigError(tuple(self._problems), source=source)
+
+    def _port(self) -> int:
+        if self._flags.port is not None:
+            return self._port_of("--port", self._flags.port, self._usage)
+        name, text = self._variable("GATEWAY_PORT")
+        return self._gateway.port if text is None else self._port_of(name, text, self._problems)
+
+    def _port_of(self, name: str, given: str | int, problems: list[ConfigProblem]) -> int:
+        plain = isinstance(given, str) and given.strip().isascii() and given.strip().isdecimal()
+        try:
+            return values.port(int(given) if plain else given)
+        except (values.Unfit, ValueError):
+            problems.append(ConfigProblem(name, repr(given), "an integer from 1 to 65535"))
+            return self._gateway.port
+
+    def _word(self, name: str, given: str | None, words: tuple[_Value, ...], otherwise: _Value) -> _Value:
+        if given is None:
+            return otherwise
+        for word in words:
+            if given == word:
+                return word
+        self._usage.append(ConfigProblem(name, repr(given), f"one of {', '.join(map(str, words))}"))
+        return otherwise
+
+    def _auth_mode(self, password: Secret | None) -> AuthMode:
+        flags, configured = self._flags, self._gateway.auth.mode
+        if flags.auth == "trusted-proxy" or (configured == "trusted-proxy" and flags.auth is None):
+            self._refuse(
+                ("gateway", "auth", "mode"), "trusted-proxy is not supported", "use token or password"
+            )
+            return "token"
+        derived: AuthMode
+        if configured is not None and configured != "trusted-proxy":
+            derived = configured
+        elif flags.password is None is flags.password_file and (flags.token or flags.token_file):
+            # A token on the command line is meant to be used, though a password lies about.
+            derived = "token"
+        else:
+            derived = "password" if password else "token"
+        return self._word("--auth", flags.auth, get_args(AuthMode), derived)
+
+    # --- secrets
+
+    def _token(self) -> Secret | None:
+        flags, configured = self._flags, self._gateway.auth.token
+        return self._secret("token", flags.token, flags.token_file, configured)
+
+    def _password(self) -> Secret | None:
+        flags, configured = self._flags, self._gateway.auth.password
+        return self._secret("password", flags.password, flags.password_file, configured)
+
+    def _secret(
+        self, kind: str, given: str | None, file: str | None, configured: Secret | None
+    ) -> Secret | None:
+        if given is not None and not given.strip():
+            self._usage.append(ConfigProblem(f"--{kind}", "empty", f"a {kind}"))
+        from_file = self._secret_file(f"--{kind}-file", file) if given is None and file is not None else None
+        written = configured.reveal() if configured is not None else None
+        for text in (given, from_file, written, self._variable(f"GATEWAY_{kind.upper()}")[1]):
+            if text is not None and text.strip():
+                return Secret(text.strip())
+        return None
+
+    def _secret_file(self, flag: str, name: str) -> str | None:
+        """The one line of a file. Spaces may be part of a password, line ends not."""
+        try:
+            with Path(name).open("rb") as file:
+                text = file.read(_MAX_SECRET_FILE_BYTES + 1).decode().strip()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            self._usage.append(ConfigProblem(flag, None, f"{name} cannot be read: {reason}"))
+            return None
+        if len(text.splitlines()) != 1 or len(text) > _MAX_SECRET_FILE_BYTES:
+            self._usage.append(ConfigProblem(flag, None, f"{name} must hold one line, the secret"))
+            return None
+        return text
+
+    def _variable(self, name: str) -> tuple[str, str | None]:
+        """The environment's value and the name under which it stands: today's or the legacy one."""
+        for full in (f"OPENCLAW_{name}", f"CLAWDBOT_{name}"):
+            text = self._environ.get(full, "").strip()
+            if text:
+                return full, text
+        return f"OPENCLAW_{name}", None
+
+    # --- the page
+
+    def _control_ui(self) -> ControlUiSettings:
+        page = self._gateway.control_ui
+        trimmed = page.base_path.strip().strip("/")
+        return ControlUiSettings(
+            enabled=page.enabled,
+            base_path=f"/{trimmed}" if trimmed else "",
+            root=self._folder(page.root) if page.root is not None else None,
+            allowed_origins=page.allowed_origins,
+            allow_host_header_origin_fallback=page.dangerously_allow_host_header_origin_fallback,
+            allow_insecure_auth=page.allow_insecure_auth,
+            disable_device_auth=page.dangerously_disable_device_auth,
+        )
+
+    def _folder(self, text: str) -> Path:
+        """A folder named in the file: `~` is the home, and a relative one stands beside the file."""
+        home = Path(self._environ.get("HOME", "~"))
+        folder = self._loaded.paths.config_file.parent / expanded(text, home)
+        if not folder.is_dir():
+            self._refuse(("gateway", "controlUi", "root"), f"{folder} is not a folder")
+        return folder
+
+    # --- refusals
+
+    def _refuse(self, path: tuple[str | int, ...], sentence: str, hint: str | None = None) -> None:
+        self._problems.append(self._loaded.problem(path, sentence, hint))
+
+    def _refuse_unsupported(self) -> None:
+        gateway = self._gateway
+        if gateway.mode == "remote":
+            self._refuse(("gateway", "mode"), "a gateway of mode remote runs elsewhere", "set it to local")
+        if gateway.tls.enabled:
+            self._refuse(
+                ("gateway", "tls", "enabled"), "TLS is not supported", "put a proxy with TLS before it"
+            )
+        if gateway.tailscale.mode != "off":
+            path = ("gateway", "tailscale", "mode")
+            self._refuse(
+                path, f"{gateway.tailscale.mode} is not supported", "run tailscale yourself, set it to off"
+            )
+
+    def _refuse_unsafe(self, settings: GatewaySettings) -> None:
+        if settings.bind == "custom" and settings.custom_bind_host is None:
+            self._refuse(("gateway", "customBindHost"), "bind custom needs an address here")
+            return
+        if settings.auth_mode == "password" and settings.password is None:
+            hint = "set gateway.auth.password or OPENCLAW_GATEWAY_PASSWORD"
+            self._refuse(("gateway", "auth", "password"), "mode password needs a password", hint)
+            return
+        secret = {"none": None, "token": settings.token, "password": settings.password}[settings.auth_mode]
+        if secret is None and not _is_loopback(settings):
+            refusal = f"Refusing to bind gateway to {settings.bind} without auth."
+            hint = "set gateway.auth.token, or bind to loopback"
+            self._refuse(("gateway", "bind"), refusal, hint)
+
+
+def _is_loopback(settings: GatewaySettings) -> bool:
+    """Whether no one but this machine can reach it. `auto` may end on every address."""
+    if settings.bind == "custom" and settings.custom_bind_host is not None:
+        return ipaddress.ip_address(settings.custom_bind_host).is_loopback
+    return settings.bind == "loopback"

@@ -1,0 +1,106 @@
+"""What a single value of the file must be: no coercion, and the words for what was expected."""
+
+import ipaddress
+import math
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+_AGENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+class Unfit(Exception):
+    """The value is not what it must be; the text completes "expected ..."."""
+
+
+def boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Unfit("true or false")
+    return value
+
+
+def number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Unfit("a number")
+    return float(value)
+
+
+def integer(value: object, low: int, high: int | None = None) -> int:
+    """JSON has one kind of number, so 18789.0 is an integer too."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or value < low
+        or (high is not None and value > high)
+    ):
+        raise Unfit(f"an integer of {low} or more" if high is None else f"an integer from {low} to {high}")
+    return value
+
+
+def port(value: object) -> int:
+    return integer(value, 1, 65535)
+
+
+def count(value: object) -> int:
+    return integer(value, 1)
+
+
+def string(value: object) -> str:
+    if not isinstance(value, str):
+        raise Unfit("a string")
+    return value
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise Unfit("a string that is not empty")
+    return value
+
+
+def http_url(value: object) -> str:
+    if not isinstance(value, str) or not _is_http(value):
+        raise Unfit("a URL like https://host/path")
+    return value
+
+
+def origin(value: object) -> str:
+    """Lower case, as browsers send it."""
+    if (
+        not isinstance(value, str)
+        or not _is_http(value)
+        or not re.fullmatch(r"https?://[^/?#@]+/?", value, re.IGNORECASE)
+    ):
+        raise Unfit("an origin like https://host or https://host:8443")
+    return value.lower().removesuffix("/")
+
+
+def network(value: object) -> str:
+    try:
+        ipaddress.ip_network(string(value), strict=False)
+    except (ValueError, Unfit):
+        raise Unfit('an IP address or network like "10.0.0.1" or "10.0.0.0/8"') from None
+    return string(value)
+
+
+def address(value: object) -> str:
+    try:
+        return str(ipaddress.ip_address(string(value)))
+    except (ValueError, Unfit):
+        raise Unfit('an IP address like "192.168.1.10"') from None
+
+
+def agent_id(value: object) -> str:
+    """Lower case, as in every session key."""
+    if not isinstance(value, str) or not _AGENT_ID.fullmatch(value):
+        raise Unfit("an agent id: letters, digits, - and _ (64 at most)")
+    return value.lower()
+
+
+def _is_http(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

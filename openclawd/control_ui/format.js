@@ -1,0 +1,40 @@
+// Numbers, times and names as people read them.
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+const number = new Intl.NumberFormat(undefined);
+
+export const timeOfDay = (ms) => clock.format(ms);
+export const fullMoment = (ms) => moment.format(ms);
+export const count = (value) => number.format(value);
+
+const dayOf = (ms) => new Date(ms).toDateString();
+
+export const sameDay = (a, b) => dayOf(a) === dayOf(b);
+
+export function day(ms, now = Date.now()) {
+  if (sameDay(ms, now)) return "Today";
+  if (sameDay(ms, now - 86_400_000)) return "Yesterday";
+  return dayName.format(ms);
+}
+
+/** "0.4 s", "12 s", "3 min", "2 h", "6 d": one figure, the way one would say it. */
+export function duration(ms) {
+  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 90_000) return `${Math.round(ms / 1000)} s`;
+  if (ms < 90 * 60_000) return `${Math.round(ms / 60_000)} min`;
+  if (ms < 36 * 3_600_000) return `${Math.round(ms / 3_600_000)} h`;
+  return `${Math.round(ms / 86_400_000)} d`;
+}
+
+export const ago = (ms, now = Date.now()) => (now - ms < 60_000 ? "now" : duration(now - ms));
+
+/** "Firefox on Linux": what a person calls this browser when asked whether to let it in. */
+export function browserName(agent) {
+  const browser = /Edg\//.test(agent) ? "Edge" : /OPR\//.test(agent) ? "Opera" : /Firefox\//.test(agent) ? "Firefox"
+    : /Chrom(e|ium)\//.test(agent) ? "Chrome" : /Safari\//.test(agent) ? "Safari" : "Browser";
+  const system = /Android/.test(agent) ? "Android" : /iPhone|iPad/.test(agent) ? "iOS" : /Windows/.test(agent) ? "Windows"
+    : /Mac OS X/.test(agent) ? "macOS" : /CrOS/.test(agent) ? "ChromeOS" : /Linux/.test(agent) ? "Linux" : "";
+  return system ? `${browser} on ${system}` : browser;
+}

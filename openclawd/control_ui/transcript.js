@@ -1,0 +1,110 @@
+// From what the gateway remembers of a conversation to what is shown. Pure: values in, values out.
+//
+// An item is {key, kind, ...}; equal keys are the same thing on the screen. Kinds:
+//   day {at} · user {text, at, state?} · answer {parts, at, meta, error?, stopped?} · note {text}
+// A part of an answer is {kind: "text" | "thinking", text} or {kind: "tool", id, name, args, result?, isError?}.
+
+/** The text of a message's content: a string, or blocks of which only the text ones count. */
+export function textOf(content) {
+  if (typeof content === "string") return content;
+  return (content ?? []).filter((block) => block.type === "text").map((block) => block.text).join("\n");
+}
+
+// The same message gives the same key on every load, and where its run is known the key that it had while it was live;
+// two equal ones in one millisecond are told apart by their order.
+function keyer() {
+  const seen = new Map();
+  return (message) => {
+    const runKey = message.idempotencyKey;
+    if (runKey) return message.role === "user" ? `send:${runKey}` : `run:${runKey.replace(/:assistant$/, "")}`;
+    const base = `${message.role}:${message.timestamp ?? 0}:${message.toolCallId ?? ""}`;
+    const nth = seen.get(base) ?? 0;
+    seen.set(base, nth + 1);
+    return `${base}:${nth}`;
+  };
+}
+
+function parts(content) {
+  const blocks = typeof content === "string" ? [{ type: "text", text: content }] : content ?? [];
+  return blocks.flatMap((block) => {
+    if (block.type === "text") return block.text ? [{ kind: "text", text: block.text }] : [];
+    if (block.type === "thinking") return block.thinking ? [{ kind: "thinking", text: block.thinking }] : [];
+    if (block.type === "toolCall") return [{ kind: "tool", id: block.id, name: block.name, args: block.arguments }];
+    return [];
+  });
+}
+
+const usageTotal = (usage) => usage?.totalTokens ?? ((usage?.input ?? 0) + (usage?.output ?? 0) || null);
+
+export const metaOf = (message, extra = {}) => ({
+  model: message?.model && message.model !== "gateway-injected" ? message.model : null,
+  tokens: usageTotal(message?.usage),
+  ...extra,
+});
+
+/** The items of a transcript, oldest first. Consecutive assistant messages and their tool results are one answer. */
+export function historyItems(messages) {
+  const items = [];
+  const tools = new Map();
+  const keyOf = keyer();
+  let answer = null;
+  for (const message of messages) {
+    const key = keyOf(message);
+    const at = message.timestamp ?? null;
+    if (message.role === "user") {
+      answer = null;
+      const text = textOf(message.content);
+      if (text) items.push({ key, kind: "user", text, at, runId: message.idempotencyKey ?? null });
+    } else if (message.role === "assistant") {
+      const own = parts(message.content);
+      for (const part of own) if (part.kind === "tool") tools.set(part.id, part);
+      const stopped = message.stopReason === "aborted" || Boolean(message.openclawAbort);
+      const error = message.errorMessage ?? null;
+      if (!own.length && !error && !stopped) continue;
+      if (answer) {
+        answer.parts.push(...own);
+      } else {
+        answer = { key, kind: "answer", parts: own };
+        items.push(answer);
+      }
+      Object.assign(answer, { at, meta: metaOf(message), stopped, error });
+    } else if (message.role === "toolResult") {
+      const result = textOf(message.content);
+      const call = tools.get(message.toolCallId);
+      if (call) {
+        Object.assign(call, { result, isError: Boolean(message.isError) });
+      } else {
+        const part = { kind: "tool", id: message.toolCallId, name: message.toolName, result, isError: Boolean(message.isError) };
+        items.push({ key, kind: "answer", parts: [part], at, meta: {} });
+      }
+    }
+  }
+  return items;
+}
+
+/** A line with the day before the first item of each day that is not today. */
+export function withDays(items, sameDay, now) {
+  const result = [];
+  let last = now;
+  for (const item of items) {
+    if (item.at && !sameDay(item.at, last)) {
+      result.push({ key: `day:${new Date(item.at).toDateString()}:${item.key}`, kind: "day", at: item.at });
+      last = item.at;
+    }
+    result.push(item);
+  }
+  return result;
+}
+
+/**
+ * Fold a run's next cumulative text into its parts. The text restarts from nothing after each tool call, so a text
+ * that does not continue the last one starts a new part.
+ */
+export function foldText(partsSoFar, text) {
+  const last = partsSoFar.at(-1);
+  if (last?.kind === "text" && (text.startsWith(last.text.slice(0, 40)) || last.text.startsWith(text))) {
+    last.text = text;
+  } else if (text) {
+    partsSoFar.push({ kind: "text", text });
+  }
+}

@@ -1,0 +1,28 @@
+"""The one table of exit codes. Commands, unit files and documentation take them from here.
+
+75 and 78 are EX_TEMPFAIL and EX_CONFIG of sysexits.h(3head); 2 is what argparse and most shells use. A
+supervisor restarts after 1 and 75 and must leave 78 alone (`RestartPreventExitStatus=78`): starting again
+cannot help there. A command that was interrupted ends with 128 plus the signal's number, as a shell would
+show it.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """How a process of ours ends."""
+
+    OK = 0
+    """Stopped as it was asked to, or the command did its work."""
+
+    UNEXPECTED = 1
+    """It did not work: a fault, a gateway that is not running or says no. The message says which."""
+
+    USAGE = 2
+    """The command line is wrong."""
+
+    BUSY = 75
+    """The port is taken, or another gateway holds the state directory. It may pass."""
+
+    CONFIG = 78
+    """The config, the bind address or the auth settings are wrong. It does not pass by itself."""

@@ -1,0 +1,295 @@
+"""The house put together: every part gets what it needs of the floors below, and a place in a named nursery.
+
+Who gets through to a socket finds a gateway that is ready: state is loaded before anybody is accepted.
+Stopping goes the other way and is bounded: no newcomers, runs put back into their queues, a word to every
+client, then the end.
+"""
+
+import logging
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+from trio.abc import Stream
+
+from openclawd import __version__
+from openclawd.agents.catalog import Catalog
+from openclawd.agents.facts import GatewayFacts
+from openclawd.agents.offline import PROVIDER as OFFLINE_PROVIDER
+from openclawd.agents.roster import DEFAULT_AVATAR, DEFAULT_NAME, roster
+from openclawd.auth.devices import Devices
+from openclawd.auth.locality import Peer, peer_from_headers
+from openclawd.config.load import LoadedConfig
+from openclawd.config.settings import GatewaySettings
+from openclawd.daemon.policy import admission_policy, bearer_check
+from openclawd.daemon.sockets import bound_port, peer_uid
+from openclawd.events.event import Event
+from openclawd.events.hub import Hub
+from openclawd.gateway.clients import Clients
+from openclawd.gateway.connection import Desk, Greeting, serve_connection
+from openclawd.gateway.router import Router
+from openclawd.methods.services import RunningGateway, Services
+from openclawd.methods.table import EVENTS, METHODS
+from openclawd.net.http import Request, serve_http
+from openclawd.net.listener import Slot, Slots, raise_descriptor_limit, serve_listeners
+from openclawd.net.routes import PageConfig, Readiness, Routes
+from openclawd.net.static import Site
+from openclawd.net.stream import UpgradedStream
+from openclawd.net.websocket import accept_websocket
+from openclawd.protocol.closes import SERVICE_RESTART
+from openclawd.protocol.hello import PrivateFacts, SessionDefaults
+from openclawd.protocol.limits import TICK_INTERVAL_MS
+from openclawd.sessions.registry import Sessions
+from openclawd.store.conversations import Conversations
+from openclawd.store.database import Database
+from openclawd.store.devices import DeviceStore
+from openclawd.store.runs import RunQueue
+from openclawd.vitals.health import AgentSummary, Health, SessionSummary
+from openclawd.vitals.presence import PresenceList
+
+# Ctrl-C and SIGTERM end the process within five seconds: runs get the first two of them, goodbyes the next
+# two.
+DRAIN_TIMEOUT_S: Final = 2.0
+GOODBYE_TIMEOUT_S: Final = 2.0
+
+CONTROL_UI: Final = Path(__file__).parents[1] / "control_ui"
+
+_log = logging.getLogger("openclawd.gateway")
+
+
+def now_ms() -> int:
+    """The wall clock, in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@attrs.frozen
+class Sockets:
+    """Where the house listens."""
+
+    tcp: Sequence[trio.SocketListener]
+    unix: trio.SocketListener
+
+
+class House:
+    """One gateway: its parts, and how they start and stop."""
+
+    def __init__(
+        self,
+        *,
+        loaded: LoadedConfig,
+        settings: GatewaySettings,
+        database: Database,
+        sockets: Sockets,
+        log_file: Path,
+    ) -> None:
+        self._loaded = loaded
+        self._settings = settings
+        self._sockets = sockets
+        self._log_file = log_file
+        self._started_ms = now_ms()
+        self._stopping = False
+        self._agents = roster(loaded.config)
+        self._hub = Hub()
+        self._clients = Clients()
+        self._slots = Slots(raise_descriptor_limit())
+        self._presence = PresenceList(gateway_version=__version__, now_ms=now_ms)
+        self._devices = Devices(
+            DeviceStore(database), now_ms=now_ms, random_bytes=secrets.token_bytes, lock=trio.Lock()
+        )
+        self._catalog = Catalog(loaded.config, loaded.environ, self._facts)
+        self._sessions = Sessions(
+            RunQueue(database),
+            Conversations(database),
+            self._catalog,
+            roster=self._agents,
+            publish=self._hub.publish,
+            now_ms=now_ms,
+            status_lines=self._status_lines,
+        )
+        self._health = Health(
+            measure=self._measure,
+            publish=self._hub.publish,
+            presence_version=lambda: self._presence.version,
+            now_ms=now_ms,
+        )
+        self._desk = self._make_desk()
+        self._routes = self._make_routes()
+
+    async def live(self, *, started: Callable[[], None], stop: Callable[[], Awaitable[str]]) -> None:
+        """Start, serve until `stop` returns the reason, stop. `started` is called when all is ready."""
+        await self._devices.load()
+        await self._health.refresh()
+        async with trio.open_nursery(strict_exception_groups=True) as house_nursery:
+            house_nursery.start_soon(self._sessions.serve)
+            house_nursery.start_soon(self._health.serve)
+            house_nursery.start_soon(self._tick)
+            house_nursery.start_soon(self._catalog.discover)
+            async with trio.open_nursery(strict_exception_groups=True) as door_nursery:
+                listeners = (*self._sockets.tcp, self._sockets.unix)
+                door_nursery.start_soon(serve_listeners, listeners, self._serve_stream, self._slots)
+                started()
+                reason = await stop()
+                _log.info("stopping", extra={"fields": {"signal": reason, "clients": len(self._clients)}})
+                await self._say_goodbye()
+                door_nursery.cancel_scope.cancel()
+            house_nursery.cancel_scope.cancel()
+        await self._catalog.aclose()
+        _log.info("stopped", extra={"fields": {"upMs": self._uptime_ms()}})
+
+    async def _say_goodbye(self) -> None:
+        self._stopping = True
+        for listener in (*self._sockets.tcp, self._sockets.unix):
+            await listener.aclose()
+        await self._sessions.drain(DRAIN_TIMEOUT_S)
+        # Stock v3 sends null though its schema has an integer or nothing; v4 leaves it out.
+        payload: dict[str, object] = {"reason": "gateway stopping"}
+        self._hub.publish(Event("shutdown", {**payload, "restartExpectedMs": None}, payload_v4=payload))
+        with trio.move_on_after(GOODBYE_TIMEOUT_S):
+            await self._clients.dismiss(SERVICE_RESTART)
+
+    async def _serve_stream(self, stream: trio.SocketStream, slot: Slot) -> None:
+        async def upgrade(transport: Stream, request: Request, head: bytes, trailing: bytes) -> None:
+            peer = _peer(stream, request)
+            async with accept_websocket(UpgradedStream(transport, head, trailing)) as wire:
+                await serve_connection(wire, peer, self._desk, settled=lambda: self._slots.settle(slot))
+
+        await serve_http(stream, self._routes.respond, upgrade)
+
+    async def _tick(self) -> None:
+        while True:
+            await trio.sleep(TICK_INTERVAL_MS / 1000)
+            self._hub.publish(Event("tick", {"ts": now_ms()}, drop_if_slow=True))
+
+    async def _measure(self) -> list[AgentSummary]:
+        rows: list[AgentSummary] = []
+        for agent in self._agents.all:
+            summary = await self._sessions.summary(agent.agent_id)
+            # Everybody hears of the health, so the path of the store is no part of it.
+            sessions = SessionSummary("(multiple)", summary.count, summary.recent)
+            is_default = agent.agent_id == self._agents.default_id
+            rows.append(AgentSummary(agent.agent_id, is_default, sessions, agent.name))
+        return rows
+
+    def _status_lines(self) -> list[str]:
+        up_s = self._uptime_ms() // 1000
+        days, clock = divmod(up_s, 86_400)
+        hours, minutes = clock // 3600, clock % 3600 // 60
+        return [
+            f"openclawd {__version__}, up {days} d {hours} h {minutes} min, clients: {len(self._clients)}"
+        ]
+
+    def _facts(self) -> GatewayFacts:
+        sessions = self._health.snapshot.get("sessions")
+        count = sessions.get("count") if isinstance(sessions, dict) else 0
+        return GatewayFacts(
+            version=__version__,
+            uptime_s=self._uptime_ms() / 1000,
+            address=str(self._sockets.tcp[0].socket.getsockname()[0]),
+            port=bound_port(self._sockets.tcp),
+            clients=len(self._clients),
+            sessions=int(count or 0),
+            devices_waiting=len(self._devices.waiting()),
+            config_file=str(self._loaded.paths.config_file),
+            log_file=str(self._log_file),
+            model=str(self._catalog.default()),
+        )
+
+    def _uptime_ms(self) -> int:
+        return now_ms() - self._started_ms
+
+    def _running(self) -> RunningGateway:
+        return RunningGateway(
+            pid=os.getpid(),
+            port=bound_port(self._sockets.tcp),
+            bind=self._settings.bind,
+            clients=len(self._clients),
+            log_file=str(self._log_file),
+        )
+
+    def _session_defaults(self) -> SessionDefaults:
+        return SessionDefaults(
+            default_agent_id=self._agents.default_id,
+            main_key=self._agents.main_key,
+            main_session_key=self._agents.main_session_key,
+            scope=self._agents.scope,
+            model_configured=self._catalog.default().provider != OFFLINE_PROVIDER,
+        )
+
+    def _make_desk(self) -> Desk:
+        services = Services(
+            loaded=self._loaded,
+            agents=self._agents,
+            catalog=self._catalog,
+            devices=self._devices,
+            sessions=self._sessions,
+            presence=self._presence,
+            health=self._health,
+            publish=self._hub.publish,
+            log_file=self._log_file,
+            now_ms=now_ms,
+            running=self._running,
+            connected_devices=self._clients.devices,
+        )
+        paths = self._loaded.paths
+        return Desk(
+            policy=admission_policy(self._settings),
+            devices=self._devices,
+            hub=self._hub,
+            clients=self._clients,
+            router=Router(METHODS, services),
+            presence=self._presence,
+            health=self._health,
+            greeting=Greeting(
+                version=__version__,
+                boot_id=str(uuid.uuid4()),
+                methods=tuple(METHODS),
+                events=EVENTS,
+                session_defaults=self._session_defaults,
+                private=PrivateFacts(
+                    config_path=str(paths.config_file),
+                    state_dir=str(paths.state_dir),
+                    auth_mode=self._settings.auth_mode,
+                ),
+                config_hash=self._loaded.hash,
+                bundled_page=self._settings.control_ui.root is None,
+                uptime_ms=self._uptime_ms,
+            ),
+            now_ms=now_ms,
+        )
+
+    def _make_routes(self) -> Routes:
+        page = self._settings.control_ui
+        default = self._agents.all[0]
+        return Routes(
+            page=PageConfig(
+                enabled=page.enabled,
+                base_path=page.base_path,
+                assistant_name=default.name or DEFAULT_NAME,
+                assistant_avatar=default.avatar or default.emoji or DEFAULT_AVATAR,
+                assistant_agent_id=default.agent_id,
+                auth_mode=self._settings.auth_mode,
+                server_version=__version__,
+            ),
+            site=Site(page.root or CONTROL_UI),
+            readiness=lambda: Readiness(("stopping",) if self._stopping else (), self._uptime_ms()),
+            bearer_is_valid=bearer_check(self._settings),
+            avatar_file=self._avatar_file,
+        )
+
+    def _avatar_file(self, agent_id: str) -> Path | None:
+        agent = self._agents.find(agent_id)
+        return agent.avatar_file() if agent is not None else None
+
+
+def _peer(stream: trio.SocketStream, request: Request) -> Peer:
+    uid = peer_uid(stream.socket)
+    if uid is not None:
+        return attrs.evolve(peer_from_headers("", None, request.headers), unix_uid=uid)
+    address, port, *_ = stream.socket.getpeername()
+    return peer_from_headers(str(address), int(port), request.headers)

@@ -1,0 +1,51 @@
+"""One gateway a state directory, by flock(2): the kernel lets go of it when the holder dies, however it dies.
+
+The file says who holds it, for the one who comes second. It is never removed, as a lock on a removed file is
+no lock.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+
+from openclawd.daemon.exit_codes import ExitCode
+from openclawd.daemon.refusal import StartRefused
+
+
+@contextmanager
+def state_lock(lock_file: Path, *, now_ms: int) -> Iterator[None]:
+    """Hold the lock. Raises StartRefused (exit 75) naming the holder when it is taken."""
+    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartRefused(ExitCode.BUSY, _held_text(lock_file)) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, orjson.dumps({"pid": os.getpid(), "startedAtMs": now_ms}), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def holder_pid(lock_file: Path) -> int | None:
+    """The pid in the lock file; None when there is none. It may be of a process that has ended."""
+    try:
+        content = orjson.loads(lock_file.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    pid = content.get("pid") if isinstance(content, dict) else None
+    return pid if isinstance(pid, int) else None
+
+
+def _held_text(lock_file: Path) -> str:
+    pid = holder_pid(lock_file)
+    who = f"pid {pid}" if pid is not None else "another process"
+    return (
+        f"A gateway is already running for {lock_file.parent.parent} ({who}).\n"
+        "See it with: openclawd gateway status"
+    )

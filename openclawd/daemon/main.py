@@ -1,0 +1,167 @@
+"""`openclawd gateway`: from flags and environment to a running house, and back to an exit code."""
+
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from openclawd import __version__
+from openclawd.config.edit import ensure_token
+from openclawd.config.load import ConfigError, LoadedConfig, UsageError, load_config
+from openclawd.config.paths import resolve_paths
+from openclawd.config.settings import Flags, GatewaySettings, resolve_settings
+from openclawd.daemon.exit_codes import ExitCode
+from openclawd.daemon.house import House, Sockets, now_ms
+from openclawd.daemon.lock import state_lock
+from openclawd.daemon.log import configure_logging
+from openclawd.daemon.refusal import StartRefused
+from openclawd.daemon.sockets import bind_tcp, bind_unix, bound_port
+from openclawd.store.database import open_database
+from openclawd.store.errors import StoreError
+
+# Nobody else may read what we write: the state holds conversations, the config a token.
+UMASK: Final = 0o077
+
+_log = logging.getLogger("openclawd.gateway")
+
+
+def run(flags: Flags, environ: Mapping[str, str], *, verbose: bool = False, json_lines: bool = False) -> int:
+    """Run the gateway until it is told to stop; the process's exit code. Every refusal is said on stderr."""
+    os.umask(UMASK)
+    try:
+        with ExitStack() as process:
+            return _run(flags, environ, process, verbose=verbose, json_lines=json_lines)
+    except UsageError as error:
+        return _refuse(ExitCode.USAGE, error.text())
+    except ConfigError as error:
+        return _refuse(ExitCode.CONFIG, error.text())
+    except StartRefused as error:
+        return _refuse(error.exit_code, str(error))
+    except StoreError as error:
+        return _refuse(ExitCode.UNEXPECTED, str(error))
+
+
+def _run(
+    flags: Flags, environ: Mapping[str, str], process: ExitStack, *, verbose: bool, json_lines: bool
+) -> int:
+    paths = resolve_paths(environ)
+    loaded = load_config(paths, environ)
+    settings = resolve_settings(loaded, environ, flags)
+    try:
+        paths.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.own_dir.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(paths.own_dir, error) from error
+    process.enter_context(state_lock(paths.lock_file, now_ms=now_ms()))
+    log = configure_logging(
+        paths.log_dir,
+        verbose=verbose,
+        level=loaded.config.logging.level,
+        stream=sys.stderr,
+        json_lines=json_lines,
+    )
+    process.callback(log.close)
+    for notice in loaded.notices:
+        _log.info(notice)
+    loaded, settings = _with_token(loaded, settings)
+    tcp = bind_tcp(settings)
+    for listener in tcp:
+        process.callback(listener.socket.close)
+    sockets = Sockets(tcp=tcp, unix=bind_unix(paths.socket))
+    process.callback(sockets.unix.socket.close)
+    process.callback(paths.socket.unlink, missing_ok=True)
+
+    async def live() -> None:
+        async with open_database(paths.database) as database:
+            house = House(
+                loaded=loaded,
+                settings=settings,
+                database=database,
+                sockets=sockets,
+                log_file=log.path,
+            )
+            await house.live(started=_announce, stop=_stop_signal)
+
+    def _announce() -> None:
+        # What was built until here lives as long as the process; collections need not look at it again.
+        gc.freeze()
+        port = bound_port(tcp)
+        _log.info(
+            "ready",
+            extra={
+                "fields": {
+                    "version": __version__,
+                    "pid": os.getpid(),
+                    "port": port,
+                    "bind": settings.bind,
+                    "auth": settings.auth_mode,
+                    "state": str(paths.state_dir),
+                }
+            },
+        )
+        _print_link(settings, port, environ)
+
+    trio.run(live, strict_exception_groups=True)
+    return ExitCode.OK
+
+
+async def _stop_signal() -> str:
+    """The name of the signal that asks for an end."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            return signal.Signals(number).name
+    raise AssertionError("the signal receiver ended by itself")
+
+
+def _with_token(loaded: LoadedConfig, settings: GatewaySettings) -> tuple[LoadedConfig, GatewaySettings]:
+    """Token mode needs a token: one is made and saved on the first start."""
+    if settings.auth_mode != "token" or settings.token is not None:
+        return loaded, settings
+    try:
+        loaded = ensure_token(loaded)
+    except OSError as error:
+        raise _unwritable(loaded.paths.config_file, error) from error
+    _log.info("token made", extra={"fields": {"saved": str(loaded.paths.config_file)}})
+    return loaded, attrs.evolve(settings, token=loaded.config.gateway.auth.token)
+
+
+def _print_link(settings: GatewaySettings, port: int, environ: Mapping[str, str]) -> None:
+    """The dashboard's address, on stdout, and the secret in its fragment only where a person reads it."""
+    if not settings.control_ui.enabled:
+        return
+    custom = settings.custom_bind_host if settings.bind == "custom" else None
+    host = custom or "127.0.0.1"
+    link = f"http://{f'[{host}]' if ':' in host else host}:{port}{settings.control_ui.base_path}/"
+    if settings.auth_mode == "token" and settings.token is not None:
+        if _output_is_kept(environ):
+            link += "  (with its token: openclawd dashboard)"
+        else:
+            link += f"#token={settings.token.reveal()}"
+    print(f"\n  Dashboard: {link}\n", flush=True)
+
+
+def _output_is_kept(environ: Mapping[str, str]) -> bool:
+    """Whether a supervisor collects our output: systemd.exec(5) JOURNAL_STREAM; launchd names its service."""
+    return bool(environ.get("JOURNAL_STREAM")) or environ.get("XPC_SERVICE_NAME", "0") not in {"", "0"}
+
+
+def _unwritable(path: Path, error: OSError) -> StartRefused:
+    return StartRefused(
+        ExitCode.CONFIG,
+        f"{path} cannot be written: {error.strerror or error}.\n"
+        "Give it to the user that runs the gateway, or choose another place:"
+        " OPENCLAW_STATE_DIR=/path openclawd gateway",
+    )
+
+
+def _refuse(code: ExitCode, text: str) -> int:
+    print(text, file=sys.stderr, flush=True)
+    return code

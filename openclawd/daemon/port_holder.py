@@ -1,0 +1,42 @@
+"""Who listens on a port, for the error text when it is taken.
+
+Linux: /proc/net/tcp and tcp6 (proc(5)) give the socket's inode, /proc/PID/fd the process that has it open;
+other users' processes stay unnamed. Elsewhere there is no such list without a tool, and the text does
+without.
+"""
+
+from pathlib import Path
+from typing import Final
+
+# proc_net_tcp(5): state 0A is TCP_LISTEN.
+_LISTEN: Final = "0A"
+
+
+def port_holder(port: int, proc: Path = Path("/proc")) -> str | None:
+    """`name (pid N)` of the process that listens on TCP `port`, or None when that cannot be told."""
+    inodes = _listening_inodes(port, proc)
+    if not inodes:
+        return None
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for process in proc.glob("[0-9]*"):
+        try:
+            if any(str(descriptor.readlink()) in wanted for descriptor in (process / "fd").iterdir()):
+                name = (process / "comm").read_text().strip()
+                return f"{name} (pid {process.name})"
+        except OSError:
+            continue  # gone meanwhile, or another user's
+    return None
+
+
+def _listening_inodes(port: int, proc: Path) -> set[str]:
+    inodes: set[str] = set()
+    for table in ("tcp", "tcp6"):
+        try:
+            rows = (proc / "net" / table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            fields = row.split()
+            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                inodes.add(fields[9])
+    return inodes

@@ -1,0 +1,184 @@
+"""An admitted client: one reader, one writer, a task for each request that waits.
+
+The writer runs only while there is something to write and takes everything that waits in one go, so that a
+burst of events costs a few system calls. It is the only one who may find the peer stuck; the reader never
+waits for it.
+"""
+
+import logging
+from typing import Final
+
+import attrs
+import trio
+
+from openclawd.events.outbox import Outbox
+from openclawd.gateway.router import Router, Unauthorised
+from openclawd.gateway.wire import Wire, WireClosed, WireOverflow
+from openclawd.methods.method import Method
+from openclawd.protocol.closes import NORMAL, REPEATED_UNAUTHORIZED, SLOW_CONSUMER, TOO_BIG, Close
+from openclawd.protocol.codec import NotJson
+from openclawd.protocol.errors import RequestError, invalid_request, unavailable
+from openclawd.protocol.frames import (
+    MalformedFrame,
+    Request,
+    parse_request,
+    response_error,
+)
+from openclawd.protocol.limits import MAX_BUFFERED
+from openclawd.protocol.websocket_frames import text_frame
+
+# A peer that takes nothing for this long while there is something to say is gone.
+STALL_TIMEOUT_S: Final = 60.0
+# A client whose outbox is full may finish taking the frames under way, so that it can be told why it has to
+# go.
+OVERFLOW_GRACE_S: Final = 5.0
+# One write: large enough to coalesce a burst, small enough for the stall timeout to be fair to a slow link.
+WRITE_BYTES: Final = 256 * 1024
+# Requests of one client that may be under way at once.
+MAX_REQUESTS: Final = 256
+BUSY_RETRY_MS: Final = 250
+# Stock sends a client away at the eleventh call in a row of the other role's methods.
+MAX_UNAUTHORISED: Final = 10
+
+_log = logging.getLogger("openclawd.client")
+
+
+@attrs.define(eq=False)
+class Client:
+    """What the rest of the house knows of an admitted connection; a hub Member and a method Caller."""
+
+    connection_id: str
+    wire_generation: int
+    role: str
+    scopes: frozenset[str]
+    device_id: str | None
+    _wire: Wire
+    _router: Router
+    _outbox: Outbox = attrs.Factory(lambda: Outbox(MAX_BUFFERED))
+    _nursery: trio.Nursery | None = None
+    _writing: bool = False
+    _requests: int = 0
+    _unauthorised: int = 0
+    _ending: Close | None = None
+    _sending: trio.CancelScope | None = None
+
+    @property
+    def dropped_events(self) -> int:
+        """Events that were skipped because the client did not read."""
+        return self._outbox.dropped
+
+    async def run(self, first: bytes) -> Close:
+        """Serve until the peer leaves or has to go; returns how it ended. `first` goes out before anything
+        else.
+        """
+        self._answer(first)
+        try:
+            async with trio.open_nursery(strict_exception_groups=True) as self._nursery:
+                self._wake_writer()
+                await self._read()
+                self._nursery.cancel_scope.cancel()
+        finally:
+            self._nursery = None
+        return self._ending or NORMAL
+
+    def offer(self, frame: bytes, *, drop_if_slow: bool) -> None:
+        """Take an event's frame (see events.hub.Member)."""
+        self._queue(frame, drop_if_slow=drop_if_slow)
+
+    def end(self, close: Close) -> None:
+        """Send what waits, then close. Returns at once."""
+        if self._ending is None:
+            self._ending = close
+            self._wake_writer()
+
+    def _answer(self, payload: bytes) -> None:
+        self._queue(text_frame(payload), drop_if_slow=False)
+
+    def _queue(self, frame: bytes, *, drop_if_slow: bool) -> None:
+        self._outbox.put(frame, drop_if_slow=drop_if_slow)
+        if self._outbox.overflowed and self._sending is not None:
+            self._sending.deadline = min(self._sending.deadline, trio.current_time() + OVERFLOW_GRACE_S)
+        self._wake_writer()
+
+    def _wake_writer(self) -> None:
+        if not self._writing and self._nursery is not None:
+            self._writing = True
+            self._nursery.start_soon(self._write)
+
+    async def _write(self) -> None:
+        """Send everything that waits; then, if the client has to go, close."""
+        try:
+            while (data := self._outbox.take(WRITE_BYTES)) and not self._outbox.overflowed:
+                with trio.move_on_after(STALL_TIMEOUT_S) as self._sending:
+                    await self._wire.send(data)
+                if self._sending.cancelled_caught:
+                    self._ending = SLOW_CONSUMER
+                    break
+                self._outbox.sent()
+        except WireClosed:
+            return  # the reader learns it, too
+        finally:
+            self._writing = False
+            self._sending = None
+        if self._outbox.overflowed:
+            self._ending = SLOW_CONSUMER
+        if self._ending is not None:
+            self._writing = True  # nothing may follow a close frame
+            await self._wire.close(self._ending)
+            if self._nursery is not None:
+                self._nursery.cancel_scope.cancel()
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                message = await self._wire.receive()
+            except WireClosed as closed:
+                self._ending = self._ending or Close(closed.code, closed.reason)
+                return
+            except WireOverflow:
+                self._ending = TOO_BIG
+                await self._wire.close(TOO_BIG)
+                return
+            if self._ending is None:
+                self._handle(message)
+
+    def _handle(self, message: str | bytes) -> None:
+        try:
+            request = parse_request(message)
+        except NotJson:
+            _log.debug("not JSON, ignored", extra={"fields": {"conn": self.connection_id}})
+            return
+        except MalformedFrame as malformed:
+            shape = invalid_request(f"invalid request frame: {malformed.problem}").shape
+            self._answer(response_error(malformed.id, shape))
+            return
+        try:
+            method = self._router.find(self, request.method)
+        except RequestError as refused:
+            self._refuse(request, refused)
+            return
+        self._unauthorised = 0
+        if not method.waits:
+            self._answer(self._router.call_now(self, request, method))
+        elif self._requests >= MAX_REQUESTS:
+            busy = unavailable(
+                f"{MAX_REQUESTS} requests of this connection are under way; retry when some have ended",
+                retryable=True,
+                retry_after_ms=BUSY_RETRY_MS,
+            )
+            self._answer(response_error(request.id, busy.shape))
+        elif self._nursery is not None:
+            self._requests += 1
+            self._nursery.start_soon(self._call, request, method)
+
+    async def _call(self, request: Request, method: Method) -> None:
+        try:
+            self._answer(await self._router.call(self, request, method))
+        finally:
+            self._requests -= 1
+
+    def _refuse(self, request: Request, refused: RequestError) -> None:
+        self._unauthorised = self._unauthorised + 1 if isinstance(refused, Unauthorised) else 0
+        self._answer(response_error(request.id, refused.shape))
+        if self._unauthorised > MAX_UNAUTHORISED:
+            self.end(REPEATED_UNAUTHORIZED)

@@ -1,0 +1,40 @@
+"""Everybody who is admitted, so that the house can say goodbye to all of them."""
+
+import trio
+
+from openclawd.gateway.client import Client
+from openclawd.protocol.closes import Close
+
+
+class Clients:
+    """The admitted clients of one gateway."""
+
+    def __init__(self) -> None:
+        self._clients: set[Client] = set()
+        self._empty = trio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def add(self, client: Client) -> None:
+        """A client was admitted."""
+        self._clients.add(client)
+        if self._empty.is_set():
+            self._empty = trio.Event()
+
+    def remove(self, client: Client) -> None:
+        """A client is gone."""
+        self._clients.discard(client)
+        if not self._clients:
+            self._empty.set()
+
+    def devices(self) -> frozenset[str]:
+        """The ids of devices that are connected now."""
+        return frozenset(client.device_id for client in self._clients if client.device_id is not None)
+
+    async def dismiss(self, close: Close) -> None:
+        """Send every client what waits for it, then close it; returns when all are gone."""
+        for client in tuple(self._clients):
+            client.end(close)
+        await self._empty.wait()

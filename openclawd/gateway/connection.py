@@ -1,0 +1,264 @@
+"""From an open WebSocket to a client, or to a refusal that says why.
+
+The gateway speaks first (the challenge), takes exactly one message, decides once, writes one log line about
+it, and answers before it closes. Whatever ends a connection here, its peer is told the reason, and nothing
+says "connected" before the decision has fallen.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+import trio
+
+from openclawd.auth import refusals
+from openclawd.auth.admission import Attempt, Policy, decide, peer_facts
+from openclawd.auth.decisions import Admitted, Refused
+from openclawd.auth.devices import Devices
+from openclawd.auth.locality import Peer
+from openclawd.auth.scopes import ADMIN, PAIRING, READ, allows
+from openclawd.events.event import Event
+from openclawd.events.hub import Hub
+from openclawd.gateway.client import Client
+from openclawd.gateway.clients import Clients
+from openclawd.gateway.router import Router
+from openclawd.gateway.wire import Wire, WireClosed, WireOverflow
+from openclawd.protocol.closes import SERVICE_RESTART, Close
+from openclawd.protocol.codec import NotJson
+from openclawd.protocol.frames import (
+    MalformedFrame,
+    event_frame,
+    parse_request,
+    response_error,
+    response_ok,
+)
+from openclawd.protocol.hello import (
+    Hello,
+    IssuedToken,
+    PrivateFacts,
+    SessionDefaults,
+    hello_ok_v3,
+    hello_ok_v4,
+)
+from openclawd.protocol.versions import V3
+from openclawd.protocol.websocket_frames import text_frame
+from openclawd.vitals.health import Health
+from openclawd.vitals.presence import Presence, PresenceList
+
+# From the upgrade to the connect request; stock v3 clients are done in milliseconds, a phone on a bad link in
+# seconds.
+HANDSHAKE_TIMEOUT_S: Final = 10.0
+# For a peer to take the refusal.
+REFUSAL_TIMEOUT_S: Final = 5.0
+
+_log = logging.getLogger("openclawd.admission")
+
+
+@attrs.frozen
+class Greeting:
+    """What every hello-ok says, whoever it is for."""
+
+    version: str
+    boot_id: str
+    methods: tuple[str, ...]
+    events: tuple[str, ...]
+    session_defaults: Callable[[], SessionDefaults]
+    private: PrivateFacts
+    config_hash: str
+    bundled_page: bool
+    uptime_ms: Callable[[], int]
+
+
+@attrs.frozen
+class Desk:
+    """What a connection needs of the house to become a client."""
+
+    policy: Policy
+    devices: Devices
+    hub: Hub
+    clients: Clients
+    router: Router
+    presence: PresenceList
+    health: Health
+    greeting: Greeting
+    now_ms: Callable[[], int]
+
+
+@attrs.frozen
+class _Accepted:
+    """An admission whose consequences are on disk, and the id of the request that it answers."""
+
+    request_id: str
+    admitted: Admitted
+    issued: IssuedToken | None
+
+
+async def serve_connection(wire: Wire, peer: Peer, desk: Desk, *, settled: Callable[[], None]) -> None:
+    """Serve one WebSocket from its first frame to its close. `settled` is called once it is a client."""
+    connection_id = str(uuid.uuid4())
+    outcome = await _admission(wire, peer, desk, connection_id)
+    if isinstance(outcome, _Accepted):
+        settled()
+        wire.admitted()
+        await _serve_client(wire, desk, connection_id, outcome)
+
+
+async def _admission(wire: Wire, peer: Peer, desk: Desk, connection_id: str) -> _Accepted | None:
+    nonce = str(uuid.uuid4())
+    facts = peer_facts(peer, desk.policy)
+    request_id: str | None = None
+    decision: Admitted | Refused = refusals.handshake_timeout(facts)
+    try:
+        with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
+            challenge = event_frame("connect.challenge", {"nonce": nonce, "ts": desk.now_ms()})
+            await wire.send(text_frame(challenge))
+            message = await wire.receive()
+            request = parse_request(message)
+            request_id = request.id
+            decision = decide(Attempt(peer, nonce, request, desk.now_ms()), desk.policy, desk.devices)
+    except NotJson:
+        decision = refusals.not_json(facts)
+    except MalformedFrame:
+        decision = refusals.malformed_frame(facts)
+    except WireOverflow:
+        decision = refusals.too_big(facts)
+    except WireClosed as closed:
+        fields = {"conn": connection_id, **facts.log_fields(), "closeCode": closed.code}
+        _log.info("left before connect", extra={"fields": fields})
+        return None
+    if isinstance(decision, Refused):
+        await _refuse(wire, desk, connection_id, request_id, decision)
+        return None
+    issued = await _consequences(desk, decision)
+    _log.info("admitted", extra={"fields": {"conn": connection_id, **decision.log_fields()}})
+    return _Accepted(request_id or "", decision, issued)
+
+
+async def _refuse(
+    wire: Wire, desk: Desk, connection_id: str, request_id: str | None, refused: Refused
+) -> None:
+    if refused.pairing is not None:
+        waiting, created = await desk.devices.request(refused.pairing)
+        refused = refused.with_request_id(waiting.request_id)
+        if created:
+            requested = Event("device.pair.requested", waiting.to_wire(), scope=PAIRING, drop_if_slow=True)
+            desk.hub.publish(requested)
+    _log.info("refused", extra={"fields": {"conn": connection_id, **refused.log_fields()}})
+    with trio.move_on_after(REFUSAL_TIMEOUT_S):
+        if refused.error is not None and request_id is not None:
+            try:
+                await wire.send(text_frame(response_error(request_id, refused.error)))
+            except WireClosed:
+                return
+        await wire.close(refused.close)
+
+
+async def _consequences(desk: Desk, admitted: Admitted) -> IssuedToken | None:
+    """Write what the decision asks for: it counts once it is on disk."""
+    if admitted.pairing is not None:
+        device = await desk.devices.pair(admitted.pairing)
+        payload = {
+            "requestId": str(uuid.uuid4()),
+            "deviceId": device.device_id,
+            "decision": "approved",
+            "ts": desk.now_ms(),
+        }
+        desk.hub.publish(Event("device.pair.resolved", payload, scope=PAIRING, drop_if_slow=True))
+    wanted = admitted.token_request
+    if wanted is None:
+        return None
+    await desk.devices.touch(wanted.device_id, wanted.role, admitted.client_address)
+    return await desk.devices.issue_token(
+        wanted.device_id, wanted.role, wanted.scopes, presented=wanted.presented
+    )
+
+
+async def _serve_client(wire: Wire, desk: Desk, connection_id: str, accepted: _Accepted) -> None:
+    admitted = accepted.admitted
+    client = Client(
+        connection_id=connection_id,
+        wire_generation=admitted.protocol,
+        role=admitted.role,
+        scopes=frozenset(admitted.scopes),
+        device_id=admitted.device.id if admitted.device is not None else None,
+        wire=wire,
+        router=desk.router,
+    )
+    presence = _presence(admitted)
+    arrived_ms = desk.now_ms()
+    desk.presence.arrived(connection_id, presence)
+    hello = _hello(desk, connection_id, accepted)
+    desk.clients.add(client)
+    desk.hub.join(client)
+    desk.health.request_refresh()
+    close = SERVICE_RESTART
+    try:
+        close = await client.run(response_ok(accepted.request_id, hello))
+    finally:
+        desk.hub.leave(client)
+        desk.clients.remove(client)
+        _log_end(desk, client, close, arrived_ms)
+        if desk.presence.left(connection_id, presence):
+            versions = {"presence": desk.presence.version, "health": desk.health.version}
+            payload = {"presence": desk.presence.listing()}
+            desk.hub.publish(
+                Event("presence", payload, scope=READ, drop_if_slow=True, state_version=versions)
+            )
+
+
+def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, object]:
+    admitted, greeting = accepted.admitted, desk.greeting
+    hello = Hello(
+        version=greeting.version,
+        connection_id=connection_id,
+        boot_id=greeting.boot_id,
+        methods=greeting.methods,
+        events=greeting.events,
+        capabilities=(),
+        presence=desk.presence.listing(),
+        health=desk.health.snapshot,
+        presence_version=desk.presence.version,
+        health_version=desk.health.version,
+        uptime_ms=greeting.uptime_ms(),
+        session_defaults=greeting.session_defaults(),
+        auth_method=admitted.credential,
+        role=admitted.role,
+        scopes=admitted.scopes,
+        issued=accepted.issued,
+        private=greeting.private if allows(admitted.scopes, ADMIN) else None,
+        config_hash=greeting.config_hash,
+        control_ui="bundled" if greeting.bundled_page else "configured",
+    )
+    return hello_ok_v3(hello) if admitted.protocol == V3 else hello_ok_v4(hello)
+
+
+def _presence(admitted: Admitted) -> Presence:
+    client = admitted.params.client
+    return Presence(
+        client_id=client.id,
+        mode=client.mode,
+        version=client.version,
+        platform=client.platform,
+        role=admitted.role,
+        scopes=admitted.scopes,
+        display_name=client.display_name,
+        device_family=client.device_family,
+        model_identifier=client.model_identifier,
+        device_id=admitted.device.id if admitted.device is not None else None,
+        instance_id=client.instance_id,
+        address=None if admitted.is_local else admitted.client_address or None,
+    )
+
+
+def _log_end(desk: Desk, client: Client, close: Close, arrived_ms: int) -> None:
+    fields: dict[str, object] = {
+        "conn": client.connection_id,
+        "closeCode": close.code,
+        "closeReason": close.reason,
+        "lastedMs": desk.now_ms() - arrived_ms,
+    }
+    if client.dropped_events:
+        fields["droppedEvents"] = client.dropped_events
+    _log.info("left", extra={"fields": fields})

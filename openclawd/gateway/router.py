@@ -1,0 +1,92 @@
+"""From a request to its method: role, scope, params, handler, answer (protocol: common method errors)."""
+
+import logging
+from collections.abc import Awaitable, Mapping
+from typing import Final, cast
+
+from openclawd.auth.scopes import ADMIN, allows
+from openclawd.methods.method import AnyParams, Call, Caller, Method
+from openclawd.methods.services import Services
+from openclawd.protocol.codec import InvalidValue, structure
+from openclawd.protocol.errors import ErrorCode, ErrorShape, RequestError, invalid_request, unavailable
+from openclawd.protocol.frames import Request, response_error, response_ok
+from openclawd.protocol.versions import V3
+
+# Distinguishes "no params" from null, which stock treats alike.
+_NO_PARAMS: Final[dict[str, object]] = {}
+_log = logging.getLogger("openclawd.methods")
+
+
+class Unauthorised(RequestError):
+    """A method of the other role; a client that keeps trying is sent away."""
+
+
+class Router:
+    """The table of methods, and who may call what."""
+
+    def __init__(self, methods: Mapping[str, Method], services: Services) -> None:
+        self._methods = methods
+        self._services = services
+
+    def find(self, caller: Caller, name: str) -> Method:
+        """The method called `name`, if `caller` may call it. Raises RequestError."""
+        if name == "connect":
+            raise invalid_request("connect is only valid as the first request")
+        method = self._methods.get(name)
+        if method is not None and method.scope is None:
+            return method
+        if caller.role != "operator":
+            raise Unauthorised(ErrorShape(ErrorCode.INVALID_REQUEST, f"unauthorized role: {caller.role}"))
+        needed = method.scope if method is not None and method.scope is not None else ADMIN
+        if not allows(caller.scopes, needed):
+            raise missing_scope(needed, caller.wire_generation)
+        if method is None:
+            raise invalid_request(f"unknown method: {name}")
+        return method
+
+    def start(self, caller: Caller, request: Request, method: Method) -> object | Awaitable[object]:
+        """Check params and call the handler. Raises RequestError for params of the wrong shape."""
+        given = _NO_PARAMS if request.params is None else request.params
+        if method.params is AnyParams:
+            params: object = AnyParams(given)
+        else:
+            try:
+                params = structure(given, method.params)
+            except InvalidValue as error:
+                problem = error.text(first_only=caller.wire_generation > V3)
+                raise invalid_request(f"invalid {method.name} params: {problem}") from None
+        return method.handler(Call(caller, self._services), params)
+
+    def call_now(self, caller: Caller, request: Request, method: Method) -> bytes:
+        """The answer of a method that does not wait."""
+        try:
+            return response_ok(request.id, self.start(caller, request, method))
+        except Exception as error:  # noqa: BLE001  the fence round one request
+            return self.failed(request, error)
+
+    async def call(self, caller: Caller, request: Request, method: Method) -> bytes:
+        """The answer of a method that waits."""
+        try:
+            result = await cast(Awaitable[object], self.start(caller, request, method))
+            return response_ok(request.id, result)
+        except Exception as error:  # noqa: BLE001  the fence round one request
+            return self.failed(request, error)
+
+    def failed(self, request: Request, error: Exception) -> bytes:
+        """The answer to a request whose handler raised; what nobody foresaw is logged with its traceback."""
+        if isinstance(error, RequestError):
+            return response_error(request.id, error.shape)
+        _log.error("method failed", extra={"fields": {"method": request.method}}, exc_info=error)
+        shape = unavailable(
+            f"{request.method} failed: {type(error).__name__}; the gateway's log has the details"
+        )
+        return response_error(request.id, shape.shape)
+
+
+def missing_scope(scope: str, wire_generation: int) -> RequestError:
+    """The refusal for want of `scope`, in the form of the caller's wire generation."""
+    message = f"missing scope: {scope}"
+    if wire_generation == V3:
+        return invalid_request(message)
+    details = {"code": "MISSING_SCOPE", "missingScope": scope, "requiredScopes": [scope]}
+    return RequestError(ErrorShape(ErrorCode.FORBIDDEN, message, details))

@@ -1,0 +1,34 @@
+"""What the gateway needs of a WebSocket: whole messages in, finished frames out."""
+
+from typing import Protocol
+
+from openclawd.protocol.closes import Close
+
+
+class WireClosed(Exception):
+    """The peer is gone, or closed with `code` and `reason` (RFC 6455 section 7.1.5); 1006: no word."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{code} {reason}".strip())
+        self.code = code
+        self.reason = reason
+
+
+class WireOverflow(Exception):
+    """The peer sent more in one message than it may; it is owed a close with 1009."""
+
+
+class Wire(Protocol):
+    """One upgraded WebSocket."""
+
+    async def receive(self) -> str | bytes:
+        """The next whole message. Raises WireClosed or WireOverflow."""
+
+    async def send(self, frames: bytes) -> None:
+        """Write finished frames in one piece. Raises WireClosed. A cancelled call breaks the wire."""
+
+    async def close(self, close: Close) -> None:
+        """Close with a code and a reason, then the transport. Bounded in time, never raises."""
+
+    def admitted(self) -> None:
+        """Lift the receive limit from what a stranger may send to what a client may send."""

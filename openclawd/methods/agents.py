@@ -1,0 +1,67 @@
+"""Agents, models and tools: what there is to talk to."""
+
+import attrs
+
+from openclawd.auth.scopes import READ
+from openclawd.methods.method import Call, MethodTable, NoParams
+from openclawd.protocol.codec import NonEmptyStr
+from openclawd.protocol.errors import invalid_request
+
+AGENTS = MethodTable()
+
+
+@attrs.frozen
+class AgentIdentityParams:
+    """By agent, or by a session of it; the default agent without either."""
+
+    agent_id: NonEmptyStr | None = None
+    session_key: str | None = None
+
+
+@attrs.frozen
+class ToolsCatalogParams:
+    """`tools.catalog`."""
+
+    agent_id: NonEmptyStr | None = None
+    include_plugins: bool = True
+
+
+@AGENTS.add("agents.list", scope=READ, params=NoParams)
+def agents_list(call: Call, _params: NoParams) -> object:
+    """Every agent of the config, the default one first."""
+    agents = call.services.agents
+    return {
+        "defaultId": agents.default_id,
+        "mainKey": agents.main_key,
+        "scope": agents.scope,
+        "agents": [agent.to_wire() for agent in agents.all],
+    }
+
+
+@AGENTS.add("agent.identity.get", scope=READ, params=AgentIdentityParams)
+def agent_identity_get(call: Call, params: AgentIdentityParams) -> object:
+    """Name and avatar of one agent."""
+    agents = call.services.agents
+    agent_id = params.agent_id or agents.of_session(params.session_key or "")
+    agent = agents.find(agent_id)
+    if agent is None:
+        raise invalid_request(f'unknown agent id "{agent_id}"')
+    return agent.identity_to_wire()
+
+
+@AGENTS.add("models.list", scope=READ, params=NoParams)
+async def models_list(call: Call, _params: NoParams) -> object:
+    """The models that can be chosen now."""
+    catalog = call.services.catalog
+    await catalog.discover()
+    return {"models": [entry.to_wire() for entry in catalog.entries()]}
+
+
+@AGENTS.add("tools.catalog", scope=READ, params=ToolsCatalogParams)
+def tools_catalog(call: Call, params: ToolsCatalogParams) -> object:
+    """No agent has tools yet: no profiles, no groups."""
+    agents = call.services.agents
+    agent_id = params.agent_id or agents.default_id
+    if agents.find(agent_id) is None:
+        raise invalid_request(f'unknown agent id "{agent_id}"')
+    return {"agentId": agent_id, "profiles": [], "groups": []}

@@ -1,0 +1,54 @@
+"""Devices: who is paired, who waits, and the human act that lets one in."""
+
+import attrs
+
+from openclawd.auth.scopes import PAIRING
+from openclawd.events.event import Event
+from openclawd.methods.method import Call, MethodTable, NoParams
+from openclawd.protocol.codec import NonEmptyStr
+from openclawd.protocol.errors import invalid_request
+
+DEVICES = MethodTable()
+
+
+@attrs.frozen
+class PairingDecisionParams:
+    """Which waiting request."""
+
+    request_id: NonEmptyStr
+
+
+@DEVICES.add("device.pair.list", scope=PAIRING, params=NoParams)
+def device_pair_list(call: Call, _params: NoParams) -> object:
+    """`{pending, paired}`; tokens are listed without their text, which nobody has any more."""
+    return call.services.devices.list()
+
+
+@DEVICES.add("device.pair.approve", scope=PAIRING, params=PairingDecisionParams)
+async def device_pair_approve(call: Call, params: PairingDecisionParams) -> object:
+    """Let the device in; it comes back by itself."""
+    device = await call.services.devices.approve(params.request_id)
+    if device is None:
+        raise invalid_request("unknown requestId")
+    call.services.publish(_resolved(call, params.request_id, device.device_id, "approved"))
+    return {"requestId": params.request_id, "device": device.to_wire()}
+
+
+@DEVICES.add("device.pair.reject", scope=PAIRING, params=PairingDecisionParams)
+async def device_pair_reject(call: Call, params: PairingDecisionParams) -> object:
+    """Send the device away; it may ask again."""
+    request = await call.services.devices.reject(params.request_id)
+    if request is None:
+        raise invalid_request("unknown requestId")
+    call.services.publish(_resolved(call, params.request_id, request.device_id, "rejected"))
+    return {"requestId": params.request_id, "deviceId": request.device_id}
+
+
+def _resolved(call: Call, request_id: str, device_id: str, decision: str) -> Event:
+    payload = {
+        "requestId": request_id,
+        "deviceId": device_id,
+        "decision": decision,
+        "ts": call.services.now_ms(),
+    }
+    return Event("device.pair.resolved", payload, scope=PAIRING, drop_if_slow=True)

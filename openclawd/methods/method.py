@@ -1,0 +1,91 @@
+"""What an RPC method is: a name, what the caller must hold, the shape of its params, a handler.
+
+A handler is a plain function when it needs nothing but memory, and then runs in the reader's own turn;
+anything that waits is a coroutine function and gets a task, so that a slow request never holds back another
+of the same client.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol, TypeVar
+
+import attrs
+
+from openclawd.methods.services import Services
+
+P = TypeVar("P")
+# What a handler gives back: JSON, unless it is a coroutine that will.
+Handler = Callable[..., object]
+
+
+class Caller(Protocol):
+    """The client behind a request, as far as a handler may know it."""
+
+    @property
+    def connection_id(self) -> str: ...
+    @property
+    def wire_generation(self) -> int: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def scopes(self) -> frozenset[str]: ...
+
+
+@attrs.frozen
+class Call:
+    """One request on its way to a handler."""
+
+    caller: Caller
+    services: Services
+
+
+@attrs.frozen
+class AnyParams:
+    """For methods that take whatever they are given, as stock does."""
+
+    given: object
+
+
+@attrs.frozen
+class NoParams:
+    """For methods that take none: an empty object."""
+
+
+@attrs.frozen
+class Method:
+    """A row of the table. `scope` None: whoever is connected, in either role."""
+
+    name: str
+    scope: str | None
+    params: type[Any]
+    handler: Handler
+    waits: bool
+
+
+class MethodTable:
+    """The methods of one family, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self.methods: Final[dict[str, Method]] = {}
+
+    def add(
+        self, name: str, *, scope: str | None, params: type[P]
+    ) -> Callable[[Callable[[Call, P], object | Awaitable[object]]], Callable[[Call, P], object]]:
+        """Decorator: `handler(call, params)` answers `name` for callers that hold `scope`."""
+
+        def register(handler: Callable[[Call, P], object]) -> Callable[[Call, P], object]:
+            self.methods[name] = Method(name, scope, params, handler, inspect.iscoroutinefunction(handler))
+            return handler
+
+        return register
+
+
+def merged(*tables: MethodTable) -> Mapping[str, Method]:
+    """One table of several families; a name twice is a programming error."""
+    every: dict[str, Method] = {}
+    for table in tables:
+        for name, method in table.methods.items():
+            if name in every:
+                raise ValueError(f"method {name} is registered twice")
+            every[name] = method
+    return every

@@ -1,0 +1,44 @@
+"""What handlers work with: the parts of the house below them, handed in when it is put together."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+
+from openclawd.agents.catalog import Catalog
+from openclawd.agents.roster import Roster
+from openclawd.auth.devices import Devices
+from openclawd.config.load import LoadedConfig
+from openclawd.events.event import Event
+from openclawd.sessions.registry import Sessions
+from openclawd.vitals.health import Health
+from openclawd.vitals.presence import PresenceList
+
+
+@attrs.frozen
+class RunningGateway:
+    """The process, for administrators: ours, beside what stock's `status` tells."""
+
+    pid: int
+    port: int
+    bind: str
+    clients: int
+    log_file: str
+
+
+@attrs.frozen
+class Services:
+    """One gateway's parts."""
+
+    loaded: LoadedConfig
+    agents: Roster
+    catalog: Catalog
+    devices: Devices
+    sessions: Sessions
+    presence: PresenceList
+    health: Health
+    publish: Callable[[Event], None]
+    log_file: Path
+    now_ms: Callable[[], int]
+    running: Callable[[], RunningGateway]
+    connected_devices: Callable[[], frozenset[str]]

@@ -1,0 +1,88 @@
+"""How the gateway is: health, presence, heartbeat, channels, cron, nodes; all of it from memory."""
+
+import attrs
+
+from openclawd.auth.scopes import NODE, READ
+from openclawd.methods.method import AnyParams, Call, MethodTable, NoParams
+
+VITALS = MethodTable()
+
+
+@VITALS.add("health", scope=None, params=AnyParams)
+async def health(call: Call, params: AnyParams) -> object:
+    """The last snapshot; with `probe: true` a new one."""
+    probe = isinstance(params.given, dict) and params.given.get("probe") is True
+    if probe or not call.services.health.snapshot:
+        return await call.services.health.refresh()
+    return call.services.health.snapshot
+
+
+@VITALS.add("system-presence", scope=READ, params=NoParams)
+def system_presence(call: Call, _params: NoParams) -> object:
+    """Who is here: a bare array."""
+    return call.services.presence.listing()
+
+
+@VITALS.add("last-heartbeat", scope=READ, params=NoParams)
+def last_heartbeat(_call: Call, _params: NoParams) -> object:
+    """There are no heartbeats yet: null, as before the first one."""
+    return None
+
+
+@attrs.frozen
+class ChannelsStatusParams:
+    """`channels.status`: both change how long a probe of the channels may take, and there are none."""
+
+    probe: bool | None = None
+    timeout_ms: int | None = attrs.field(default=None, metadata={"minimum": 0})
+
+
+@VITALS.add("channels.status", scope=READ, params=ChannelsStatusParams)
+def channels_status(call: Call, _params: ChannelsStatusParams) -> object:
+    """No channel is configured: the shape, empty."""
+    return {
+        "ts": call.services.now_ms(),
+        "channelOrder": [],
+        "channelLabels": {},
+        "channelDetailLabels": {},
+        "channelSystemImages": {},
+        "channelMeta": [],
+        "channels": {},
+        "channelAccounts": {},
+        "channelDefaultAccountId": {},
+    }
+
+
+@VITALS.add("cron.status", scope=READ, params=NoParams)
+def cron_status(call: Call, _params: NoParams) -> object:
+    """There is no scheduler yet, and it says so."""
+    return {
+        "enabled": False,
+        "storePath": str(call.services.loaded.paths.database),
+        "jobs": 0,
+        "nextWakeAtMs": None,
+    }
+
+
+@VITALS.add("node.list", scope=READ, params=NoParams)
+def node_list(call: Call, _params: NoParams) -> object:
+    """Devices that were paired as nodes, connected ones first, then by name."""
+    connected = call.services.connected_devices()
+    nodes = [
+        {
+            "nodeId": device.device_id,
+            **{
+                key: value
+                for key, value in device.to_wire().items()
+                if key in {"displayName", "platform", "deviceFamily", "remoteIp"}
+            },
+            "caps": [],
+            "commands": [],
+            "paired": True,
+            "connected": device.device_id in connected,
+        }
+        for device in call.services.devices.paired()
+        if NODE in device.roles
+    ]
+    nodes.sort(key=lambda node: (not node["connected"], str(node.get("displayName") or node["nodeId"])))
+    return {"ts": call.services.now_ms(), "nodes": nodes}

@@ -1,0 +1,31 @@
+"""Where models come from, as far as sessions need to know; the catalog of `agents` is one."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from openclawd.agents.entries import ModelEntry, ModelRef
+from openclawd.agents.model import Model
+
+
+class ModelSource(Protocol):
+    """The models that can be asked now; they may change between two runs."""
+
+    def default(self, agent_id: str | None = None) -> ModelRef:
+        """The model of an agent, or of agents that have none of their own."""
+        ...
+
+    def entries(self) -> Sequence[ModelEntry]:
+        """All models."""
+        ...
+
+    def resolve(self, ref: str | None, agent_id: str | None = None) -> Model:
+        """The model of that name, None for the agent's default. Raises ModelError."""
+        ...
+
+
+def window_of(source: ModelSource, provider: str, model: str) -> int | None:
+    """The context window of a model in tokens, if it is known."""
+    for entry in source.entries():
+        if entry.provider == provider and entry.id == model:
+            return entry.context_window
+    return None

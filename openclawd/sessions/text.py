@@ -1,0 +1,33 @@
+"""The user's words on their way in: one Unicode form, no control characters, never empty (protocol.md
+7.1)."""
+
+import re
+import unicodedata
+from typing import Final
+
+# Tab, line feed and carriage return are text; the other C0 characters and DEL are not.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+class UnusableText(ValueError):
+    """The text cannot be sent; `str(error)` is stock's sentence for it."""
+
+
+def normalise(text: str) -> str:
+    """`text` in NFC and without control characters. UnusableText if it has a NUL or is empty."""
+    if "\x00" in text:
+        raise UnusableText("message must not contain null bytes")
+    clean = _CONTROL.sub("", unicodedata.normalize("NFC", text))
+    if not clean.strip():
+        raise UnusableText("message or attachment required")
+    return clean
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text` on one line and at most `limit` characters, cut between words where there is one to cut at."""
+    line = " ".join(text.split())
+    if len(line) <= limit:
+        return line
+    head = line[: limit - 1]
+    at_word = head.rsplit(" ", 1)[0]
+    return (at_word if len(at_word) > limit // 2 else head) + "\u2026"

@@ -1,0 +1,88 @@
+"""What goes wrong with the state on disk, in words that name the file and the cure."""
+
+import errno
+import sqlite3
+from pathlib import Path
+
+
+class StoreError(Exception):
+    """The state could not be read or written; `str(error)` names the file and what helps."""
+
+    def __init__(self, path: Path, problem: str, cure: str) -> None:
+        super().__init__(f"{path}: {problem}. {cure}")
+        self.path = path
+        self.problem = problem
+        self.cure = cure
+
+
+def damaged(path: Path, detail: str) -> StoreError:
+    """Not a database, or no longer one."""
+    return StoreError(
+        path,
+        f"the state database is damaged ({detail})",
+        f"Restore it from a backup, or set it aside with `mv {path} {path}.damaged` (its -wal and -shm files"
+        " too) to start with empty conversations and no paired devices",
+    )
+
+
+def newer(path: Path, found: int, known: int) -> StoreError:
+    """A later version of openclawd has been here."""
+    return StoreError(
+        path,
+        f"the state database has schema {found}, this openclawd knows schemas up to {known}",
+        "It was written by a newer openclawd: start that version again, or set the file aside to begin anew",
+    )
+
+
+def closed(path: Path) -> StoreError:
+    """A job came after the database was closed."""
+    return StoreError(
+        path, "the state database is closed", "The gateway is stopping; send again after its start"
+    )
+
+
+def from_os(path: Path, error: OSError) -> StoreError:
+    """The file could not even be opened."""
+    if error.errno == errno.ENOSPC:
+        return _full(path)
+    return StoreError(
+        path,
+        f"the state database cannot be opened ({error.strerror or error})",
+        "Check the directory's owner and permissions; the gateway must be able to write there",
+    )
+
+
+def from_sqlite(path: Path, error: sqlite3.Error) -> Exception:
+    """SQLite's own failures in our words; an error of the job itself (a constraint) is returned as it is."""
+    # sqlite_errorcode is an extended code (https://www.sqlite.org/rescode.html); the low byte is the
+    # primary one.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return damaged(path, str(error))
+    if code == sqlite3.SQLITE_FULL:
+        return _full(path)
+    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
+        return StoreError(
+            path,
+            f"the state database cannot be written ({error})",
+            "Check the owner and permissions of the file and its directory",
+        )
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return StoreError(
+            path,
+            "the state database is locked by another program",
+            f"Close what has it open (`fuser {path}` names it)",
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreError(
+            path,
+            f"the disk failed while the state was read or written ({error})",
+            "Look at the system log (`dmesg`) for errors of the disk",
+        )
+    return error
+
+
+def _full(path: Path) -> StoreError:
+    return StoreError(
+        path, "the disk is full", f"Free space on the file system of {path.parent} (`df -h` shows it)"
+    )

@@ -1,0 +1,151 @@
+"""What the store hands out and takes in about sessions and runs. Times are wall-clock milliseconds."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+# A transcript message as protocol.md 7.4 has it: {role, content[], timestamp, ...}.
+Message = dict[str, Any]
+
+
+class RunKind(StrEnum):
+    """What was asked for."""
+
+    TURN = "turn"
+    """A turn of the model; waits for its place in the session's queue."""
+    COMMAND = "command"
+    """A slash command; answered, and finished, the moment it is accepted."""
+
+
+class RunState(StrEnum):
+    """Where a run stands. The last three are terminal: a run reaches exactly one of them, once."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    ERROR = "error"
+    ABORTED = "aborted"
+
+
+@attrs.frozen
+class RunRecord:
+    """One accepted message. `seq` is the order of acceptance, over all sessions and for ever."""
+
+    seq: int
+    run_id: str
+    session_key: str
+    session_id: str
+    kind: RunKind
+    state: RunState
+    attempts: int
+    timeout_ms: int | None
+    accepted_at_ms: int
+    started_at_ms: int | None
+    ended_at_ms: int | None
+    error: str | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has its outcome."""
+        return self.ended_at_ms is not None
+
+
+@attrs.frozen
+class Submission:
+    """A message to accept.
+
+    `message` is the user's words for a turn, the answer for a command. `shown` is false for a prompt of
+    ours, which the model reads and the history does not show. `fresh` begins a new conversation under the
+    same key; `new_session_id` names it, or the first one of an unknown key.
+    """
+
+    run_id: str
+    session_key: str
+    kind: RunKind
+    accepted_at_ms: int
+    new_session_id: str
+    message: Message
+    shown: bool = True
+    fresh: bool = False
+    timeout_ms: int | None = None
+
+
+@attrs.frozen
+class Accepted:
+    """The run of a submission: its own (`new`), or the earlier one that had the same id."""
+
+    run: RunRecord
+    new: bool
+
+
+@attrs.frozen
+class TokenCount:
+    """What the last turn cost; `total` is how much of the model's context it filled."""
+
+    input: int
+    output: int
+    total: int
+
+
+@attrs.frozen
+class Ending:
+    """The one outcome of a run, with what it adds to the transcript."""
+
+    state: RunState
+    error: str | None = None
+    message: Message | None = None
+    provider: str | None = None
+    model: str | None = None
+    tokens: TokenCount | None = None
+
+
+@attrs.frozen
+class Stoppable:
+    """What an abort found: runs that it ended while they were queued, and runs that somebody has to stop."""
+
+    ended: tuple[RunRecord, ...]
+    running: tuple[RunRecord, ...]
+
+
+@attrs.frozen
+class Unfinished:
+    """What the process before left: sessions with queued work, and runs that were tried too often."""
+
+    session_keys: tuple[str, ...]
+    exhausted: tuple[RunRecord, ...]
+
+
+@attrs.frozen
+class SessionRecord:
+    """One session key and the conversation it stands for now."""
+
+    key: str
+    session_id: str
+    label: str | None
+    created_at_ms: int
+    updated_at_ms: int
+    provider: str | None
+    model: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    total_tokens: int | None
+    aborted_last_run: bool = attrs.field(converter=bool)
+
+
+@attrs.frozen
+class Transcript:
+    """A session as a client sees it: shown messages, oldest first, and the runs that are not finished."""
+
+    session_id: str | None
+    messages: tuple[Message, ...]
+    unfinished: tuple[RunRecord, ...]
+
+
+@attrs.frozen
+class Glimpse:
+    """Enough of a conversation to recognise it in a list."""
+
+    first_user: Mapping[str, Any] | None
+    last: Mapping[str, Any] | None

@@ -1,0 +1,83 @@
+"""The tables, as numbered migrations; `PRAGMA user_version` says how many have been applied.
+
+A migration that has been released is never edited, and only adds: the version before it must still read
+what the version after it wrote, so that a trial of an update can be taken back. No STRICT tables and no
+RETURNING: SQLite 3.31 (the oldest that a Python 3.11 meets in practice) knows neither.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from openclawd.store.errors import newer
+
+_FIRST: Final = (
+    """
+    CREATE TABLE sessions (
+        session_key    TEXT PRIMARY KEY,
+        session_id     TEXT NOT NULL,
+        label          TEXT,
+        created_at_ms  INTEGER NOT NULL,
+        updated_at_ms  INTEGER NOT NULL,
+        provider       TEXT,
+        model          TEXT,
+        input_tokens   INTEGER,
+        output_tokens  INTEGER,
+        total_tokens   INTEGER,
+        aborted_last_run INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    "CREATE INDEX sessions_by_update ON sessions (updated_at_ms DESC)",
+    # AUTOINCREMENT: a seq orders messages for ever, so it is never given twice, not even after the run is
+    # forgotten.
+    """
+    CREATE TABLE runs (
+        seq            INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id         TEXT NOT NULL UNIQUE,
+        session_key    TEXT NOT NULL,
+        session_id     TEXT NOT NULL,
+        kind           TEXT NOT NULL,
+        state          TEXT NOT NULL,
+        attempts       INTEGER NOT NULL DEFAULT 0,
+        timeout_ms     INTEGER,
+        accepted_at_ms INTEGER NOT NULL,
+        started_at_ms  INTEGER,
+        ended_at_ms    INTEGER,
+        error          TEXT
+    )
+    """,
+    "CREATE INDEX runs_unfinished ON runs (session_key, seq) WHERE ended_at_ms IS NULL",
+    "CREATE INDEX runs_finished ON runs (ended_at_ms) WHERE ended_at_ms IS NOT NULL",
+    """
+    CREATE TABLE messages (
+        id             INTEGER PRIMARY KEY AUTOINCREMENT,
+        session_id     TEXT NOT NULL,
+        run_seq        INTEGER NOT NULL,
+        role           TEXT NOT NULL,
+        shown          INTEGER NOT NULL,
+        body           TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX messages_in_order ON messages (session_id, run_seq, id)",
+    "CREATE TABLE devices (device_id TEXT PRIMARY KEY, document TEXT NOT NULL)",
+    "CREATE TABLE device_requests (request_id TEXT PRIMARY KEY, document TEXT NOT NULL)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the database to the newest schema, a transaction a step; StoreError if it is newer than us."""
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found > len(MIGRATIONS):
+        raise newer(path, found, len(MIGRATIONS))
+    for number, statements in enumerate(MIGRATIONS[found:], start=found + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")

@@ -1,0 +1,88 @@
+"""`gateway status` and `health`: how the running gateway is."""
+
+from typing import Any
+
+from tests.cli.conftest import Shell
+from tests.cli.fake_gateway import FakeGateway
+
+OURS = {
+    "pid": 4711,
+    "version": "0.1.0",
+    "port": 18789,
+    "bind": "loopback",
+    "authMode": "token",
+    "uptimeMs": 7_260_000,
+    "clients": 3,
+    "model": "ollama/llama3",
+    "stateDir": "/state",
+    "configFile": "/state/openclaw.json",
+    "logFile": "/state/openclawd/logs/openclawd.log",
+}
+
+
+def answering(method: str, payload: Any) -> FakeGateway:
+    return FakeGateway(answers={method: lambda _params: payload})
+
+
+def test_status_says_how_it_runs_in_aligned_lines(shell: Shell) -> None:
+    with answering("status", {"sessions": {}, "openclawd": OURS}).listening(socket=shell.socket):
+        ran = shell("gateway", "status")
+    assert ran.code == 0
+    assert ran.out.splitlines() == [
+        "gateway    running, process 4711",
+        "version    0.1.0",
+        "listening  port 18789, loopback",
+        "auth       token",
+        "up for     2 h",
+        "clients    2 besides this command",
+        "model      ollama/llama3",
+        "config     /state/openclaw.json",
+        "state      /state",
+        "log        /state/openclawd/logs/openclawd.log",
+    ]
+
+
+def test_status_of_a_stock_gateway_says_what_its_hello_tells(shell: Shell) -> None:
+    with answering("status", {"sessions": {}}).listening(socket=shell.socket):
+        ran = shell("gateway", "status")
+    assert ran.code == 0
+    assert "version  9.9.9" in ran.out
+    assert "up for   1 min" in ran.out
+
+
+def test_status_as_json(shell: Shell) -> None:
+    with answering("status", {"openclawd": OURS}).listening(socket=shell.socket):
+        assert shell("gateway", "status", "--json").json == {"running": True, **OURS}
+
+
+def test_status_of_a_gateway_that_does_not_run_exits_1(shell: Shell, unused_port: int) -> None:
+    ran = shell("gateway", "status", "--json", OPENCLAW_GATEWAY_PORT=str(unused_port))
+    assert ran.code == 1
+    assert ran.json["running"] is False
+
+
+HEALTH = {
+    "ok": True,
+    "agents": [{"agentId": "main", "name": "Claw", "isDefault": True}, {"agentId": "second"}],
+    "sessions": {"count": 4, "recent": [{"key": "agent:main:main", "age": 90_000}]},
+    "channelOrder": [],
+}
+
+
+def test_health_is_told_in_a_few_lines(shell: Shell) -> None:
+    with answering("health", HEALTH).listening(socket=shell.socket):
+        ran = shell("health")
+    assert ran.code == 0
+    assert ran.out.startswith("health       ok\nanswered in  ")
+    assert "agents       Claw (default), second\n" in ran.out
+    assert "sessions     4\nlast active  agent:main:main, 1 min ago\nchannels     none\n" in ran.out
+
+
+def test_health_as_json_is_what_the_gateway_said(shell: Shell) -> None:
+    with answering("health", HEALTH).listening(socket=shell.socket):
+        assert shell("health", "--json").json == HEALTH
+
+
+def test_a_gateway_that_is_not_well_exits_1(shell: Shell) -> None:
+    with answering("health", {"ok": False}).listening(socket=shell.socket):
+        assert shell("health").code == 1

@@ -1,0 +1,89 @@
+"""The command line itself: words, help, exit codes, and that no traceback reaches a user."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from openclawd import __version__
+from tests.cli.conftest import Shell
+
+HEAVY = ("trio", "attrs", "cattrs", "orjson", "httpx", "pyjson5", "cryptography")
+
+
+def test_the_version_is_printed(shell: Shell) -> None:
+    ran = shell("--version")
+    assert (ran.code, ran.out) == (0, f"openclawd {__version__}\n")
+
+
+def test_help_names_every_family(shell: Shell) -> None:
+    ran = shell("--help")
+    assert ran.code == 0
+    for family in ("gateway", "dashboard", "devices", "health", "logs", "config"):
+        assert f"\n    {family} " in ran.out
+
+
+def test_help_imports_no_heavy_library() -> None:
+    check = (
+        f"import sys, openclawd.cli.main as m; m.main(['--help']); assert not {{*sys.modules}} & {{*{HEAVY}}}"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("gatway",),
+        ("gateway", "--bind", "lna"),
+        ("gateway", "--auth", "trusted-proxy"),
+        ("gateway", "call"),
+        ("devices",),
+        ("logs", "-n", "0"),
+        ("logs", "--folow"),
+        ("health", "--timeout", "soon"),
+    ],
+)
+def test_a_wrong_command_line_exits_2_and_names_the_help(shell: Shell, words: tuple[str, ...]) -> None:
+    ran = shell(*words)
+    assert ran.code == 2
+    assert ran.out == ""
+    assert "--help" in ran.err.splitlines()[-1]
+
+
+def test_a_misspelt_command_is_answered_with_what_was_meant(shell: Shell) -> None:
+    assert "Did you mean 'gateway'?" in shell("gatway").err
+
+
+def test_a_wrong_config_exits_78_with_the_place_and_no_traceback(shell: Shell) -> None:
+    file = shell.write_config('{\n  gateway: { port: "many" },\n}\n')
+    ran = shell("dashboard")
+    assert ran.code == 78
+    assert str(file) in ran.err
+    assert "gateway.port" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_failure_under_json_is_json(shell: Shell) -> None:
+    ran = shell("logs", "--json")
+    assert ran.code == 1
+    assert "There is no log yet" in ran.json["error"]["message"]
+    assert ran.json["error"]["next"]
+
+
+def test_a_reader_that_goes_away_is_no_error(shell: Shell) -> None:
+    log = shell.state_dir / "openclawd" / "logs" / "openclawd.log"
+    log.parent.mkdir(parents=True)
+    log.write_text('{"message": "a line"}\n' * 5_000)
+    piped = subprocess.run(
+        f"{sys.executable} -m openclawd logs -n 5000 | head -n 1",
+        shell=True,
+        env={"OPENCLAW_STATE_DIR": str(shell.state_dir), "PATH": "/usr/bin:/bin"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert piped.stdout.count("\n") == 1
+    assert piped.stderr == ""
