@@ -15,7 +15,7 @@ from openclawd.agents.openai_completions import CompletionsProvider
 # A server on this machine accepts in microseconds; a firewalled OLLAMA_HOST must not hold up `models.list`.
 _PROBE_TIMEOUT_S: Final = 0.5
 # A list of models is a small document, but the server may be waking up.
-_LIST_TIMEOUT_S: Final = 5.0
+_LIST_TIMEOUT_S: Final = 3.0
 
 # What a list of models holds beside chat models.
 _NOT_FOR_CHAT: Final = re.compile(

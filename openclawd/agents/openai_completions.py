@@ -198,7 +198,8 @@ class CompletionsProvider:
                 raise broken_off(self.endpoint, "closed the connection") from None
             # Also a kept connection that the server had closed meanwhile: nothing was answered,
             # so it is safe.
-            raise unreachable(self.endpoint, _reason(error), retry_after_s=DEFAULT_RETRY_AFTER_S) from None
+            wait_s = DEFAULT_RETRY_AFTER_S if isinstance(error, httpx.ConnectError) else 0.0
+            raise unreachable(self.endpoint, _reason(error), retry_after_s=wait_s) from None
 
     def _refusal(self, model: str, status: int, headers: "httpx.Headers", body: bytes) -> ModelError:
         after_s = retry_after_s(headers.get("retry-after"), datetime.fromtimestamp(self._now_s(), UTC))

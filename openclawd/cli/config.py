@@ -64,6 +64,8 @@ def _at(document: object, path: str) -> object:
 
 
 def _validate(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    import attrs
+
     from openclawd.config.load import load_config
     from openclawd.config.paths import resolve_paths
     from openclawd.config.problems import ConfigError
@@ -79,7 +81,7 @@ def _validate(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 place = (
                     str(paths.config_file) if problem.line is None else f"{paths.config_file}:{problem.line}"
                 )
-                print(f"{place}: {problem.text()}")
+                print(f"{place}: {attrs.evolve(problem, line=None).text()}")
             return ExitCode.CONFIG
         problems = [
             {"path": p.path, "line": p.line, "value": p.value, "expected": p.expected, "hint": p.hint}

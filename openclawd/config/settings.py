@@ -143,11 +143,9 @@ class _Resolver:
 
     def _auth_mode(self, password: Secret | None) -> AuthMode:
         flags, configured = self._flags, self._gateway.auth.mode
-        if flags.auth == "trusted-proxy" or (configured == "trusted-proxy" and flags.auth is None):
-            self._refuse(
-                ("gateway", "auth", "mode"), "trusted-proxy is not supported", "use token or password"
-            )
-            return "token"
+        if configured == "trusted-proxy" and flags.auth is None:
+            path, hint = ("gateway", "auth", "mode"), "use token or password"
+            self._refuse(path, "trusted-proxy is not supported", hint)
         derived: AuthMode
         if configured is not None and configured != "trusted-proxy":
             derived = configured

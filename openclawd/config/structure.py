@@ -198,7 +198,7 @@ class _Reader:
                 if key == "shellEnv":
                     self._keep(item, {"enabled": bool, "timeoutMs": int})
                 elif key == "vars":
-                    variables |= self.read(item, Mapping[str, Secret])
+                    variables |= self.read(item, Mapping[str, Secret]) or {}
                 else:
                     variables[key] = self.read(item, Secret)
         return model.Env(variables)

@@ -177,6 +177,7 @@ async function decide(what, requestId, done) {
 gateway.on("state", (state) => {
   pill.show(state);
   dock.connection(state);
+  stream.online = state.name === "online";
   const needsPerson = door.show(state);
   const { view } = document.body.dataset;
   if (needsPerson) setView("door");

@@ -6,7 +6,7 @@
 
 import { randomHex } from "./bytes.js";
 import { Disconnected } from "./gateway.js";
-import { foldText, historyItems, metaOf, textOf } from "./transcript.js";
+import { foldText, historyItems, metaOf, runOf, textOf } from "./transcript.js";
 
 const HISTORY_LIMIT = 200;
 // The clocks are compared once a handshake; a transcript's time stamp may be this much off against ours.
@@ -24,7 +24,8 @@ export class Conversation {
   #messages = [];
   #sends = []; // {runId, text, at, state: "sending" | "accepted" | "failed", error?}
   #runs = new Map(); // runId -> {runId, state: "queued" | "running" | "done", parts, ...}
-  #notes = []; // {key, after, text}
+  #metas = new Map(); // runId -> what its end said and the transcript does not: time and tokens
+  #notes = []; // {key, after, at, text}
   #sequence = 0; // moves with every end of a run: a transcript asked for before it may miss it
   #pumping = false;
   #loading = null;
@@ -60,8 +61,9 @@ export class Conversation {
     };
     const remembered = items.splice(0);
     for (const item of remembered) {
-      const run = item.runId && this.#runs.get(item.runId);
-      items.push(run?.state === "queued" ? { ...item, state: "queued" } : item);
+      const run = this.#runs.get(item.runId);
+      if (item.kind === "user") items.push(run?.state === "queued" ? { ...item, state: "queued" } : item);
+      else if (!run) items.push({ ...item, meta: { ...this.#metas.get(item.runId), ...item.meta } });
       if (run) withRun(item.runId);
     }
     const sent = new Set(this.#sends.map((send) => send.runId));
@@ -258,8 +260,8 @@ export class Conversation {
   #isRemembered(send) {
     const earliest = send.at + this.#gateway.clockOffsetMs - CLOCK_SLACK_MS;
     return this.#messages.some((message) => message.role === "user"
-      && (message.idempotencyKey === send.runId
-        || (!message.idempotencyKey && textOf(message.content) === send.text && message.timestamp >= earliest)));
+      && (runOf(message) === send.runId
+        || (!runOf(message) && textOf(message.content) === send.text && message.timestamp >= earliest)));
   }
 
   // Hearing.
@@ -299,7 +301,9 @@ export class Conversation {
     run.endedAt = Date.now();
     run.stopped = state === "aborted";
     run.error = state === "error" ? errorMessage ?? "The answer broke off." : null;
-    run.meta = metaOf({ usage, ...message }, { tookMs: run.startedAt ? run.endedAt - run.startedAt : null });
+    run.meta = metaOf({ usage, ...message });
+    if (run.startedAt) run.meta.tookMs = run.endedAt - run.startedAt;
+    this.#metas.set(runId, run.meta);
     this.#sequence += 1;
     const next = [...this.#runs.values()].find((one) => one.state === "queued");
     if (next && !this.#runningOther(runId)) Object.assign(next, { state: "running", startedAt: Date.now() });
@@ -317,11 +321,14 @@ export class Conversation {
 
   #begin(runId, startedAt) {
     const known = this.#runs.has(runId);
+    const send = this.#sends.find((one) => one.runId === runId);
+    // What is being answered was accepted, also when the acknowledgement itself got lost.
+    if (send?.state === "sending") send.state = "accepted";
     const run = this.#run(runId, startedAt ?? Date.now());
     if (run.state === "queued") Object.assign(run, { state: "running", startedAt: startedAt ?? Date.now() });
     run.fresh = true;
     // Asked from another page: its question is in the transcript.
-    if (!known && !this.#sends.some((send) => send.runId === runId)) this.load();
+    if (!known && !send) this.load();
     return run;
   }
 }

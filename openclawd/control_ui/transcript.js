@@ -10,17 +10,20 @@ export function textOf(content) {
   return (content ?? []).filter((block) => block.type === "text").map((block) => block.text).join("\n");
 }
 
+// Which run a message belongs to, where the gateway says so ("<run>:user", "<run>:assistant").
+export const runOf = (message) => message.idempotencyKey?.replace(/:(?:user|assistant)$/, "") ?? null;
+
 // The same message gives the same key on every load, and where its run is known the key that it had while it was live;
 // two equal ones in one millisecond are told apart by their order.
 function keyer() {
   const seen = new Map();
   return (message) => {
-    const runKey = message.idempotencyKey;
-    if (runKey) return message.role === "user" ? `send:${runKey}` : `run:${runKey.replace(/:assistant$/, "")}`;
-    const base = `${message.role}:${message.timestamp ?? 0}:${message.toolCallId ?? ""}`;
+    const run = runOf(message);
+    const base = run ? `${message.role === "user" ? "send" : "run"}:${run}`
+      : `${message.role}:${message.timestamp ?? 0}:${message.toolCallId ?? ""}`;
     const nth = seen.get(base) ?? 0;
     seen.set(base, nth + 1);
-    return `${base}:${nth}`;
+    return nth ? `${base}:${nth}` : base;
   };
 }
 
@@ -34,49 +37,57 @@ function parts(content) {
   });
 }
 
-const usageTotal = (usage) => usage?.totalTokens ?? ((usage?.input ?? 0) + (usage?.output ?? 0) || null);
+const usageTotal = (usage) => usage?.totalTokens ?? (usage?.input ?? 0) + (usage?.output ?? 0);
 
-export const metaOf = (message, extra = {}) => ({
-  model: message?.model && message.model !== "gateway-injected" ? message.model : null,
-  tokens: usageTotal(message?.usage),
-  ...extra,
-});
+/** The quiet line below an answer: {model?, tokens?}, only what is known. */
+export function metaOf(message) {
+  const meta = {};
+  if (message?.model && message.model !== "gateway-injected") meta.model = message.model;
+  const tokens = usageTotal(message?.usage);
+  if (tokens) meta.tokens = tokens;
+  return meta;
+}
 
-/** The items of a transcript, oldest first. Consecutive assistant messages and their tool results are one answer. */
+/**
+ * The items of a transcript, oldest first. What belongs to one run is one answer, right after its question, although
+ * questions that waited for their turn stand before it in the transcript. Where the gateway names no runs, consecutive
+ * assistant messages and their tool results are one answer.
+ */
 export function historyItems(messages) {
   const items = [];
   const tools = new Map();
   const keyOf = keyer();
-  let answer = null;
+  let last = null;
+  const place = (item) => {
+    const question = item.runId ? items.findLastIndex((one) => one.kind === "user" && one.runId === item.runId) : -1;
+    items.splice(question < 0 ? items.length : question + 1, 0, item);
+    return item;
+  };
   for (const message of messages) {
     const key = keyOf(message);
+    const runId = runOf(message);
     const at = message.timestamp ?? null;
     if (message.role === "user") {
-      answer = null;
+      last = null;
       const text = textOf(message.content);
-      if (text) items.push({ key, kind: "user", text, at, runId: message.idempotencyKey ?? null });
+      if (text) items.push({ key, kind: "user", text, at, runId });
     } else if (message.role === "assistant") {
       const own = parts(message.content);
       for (const part of own) if (part.kind === "tool") tools.set(part.id, part);
       const stopped = message.stopReason === "aborted" || Boolean(message.openclawAbort);
       const error = message.errorMessage ?? null;
       if (!own.length && !error && !stopped) continue;
-      if (answer) {
-        answer.parts.push(...own);
-      } else {
-        answer = { key, kind: "answer", parts: own };
-        items.push(answer);
-      }
-      Object.assign(answer, { at, meta: metaOf(message), stopped, error });
+      const mine = runId ? items.findLast((item) => item.kind === "answer" && item.runId === runId) : last;
+      last = mine ?? place({ key, kind: "answer", parts: [], runId });
+      last.parts.push(...own);
+      Object.assign(last, { at, meta: metaOf(message), stopped, error });
     } else if (message.role === "toolResult") {
       const result = textOf(message.content);
+      const outcome = { result, isError: Boolean(message.isError) };
       const call = tools.get(message.toolCallId);
-      if (call) {
-        Object.assign(call, { result, isError: Boolean(message.isError) });
-      } else {
-        const part = { kind: "tool", id: message.toolCallId, name: message.toolName, result, isError: Boolean(message.isError) };
-        items.push({ key, kind: "answer", parts: [part], at, meta: {} });
-      }
+      const part = { kind: "tool", id: message.toolCallId, name: message.toolName, ...outcome };
+      if (call) Object.assign(call, outcome);
+      else place({ key, kind: "answer", parts: [part], at, meta: {}, runId });
     }
   }
   return items;

@@ -19,7 +19,7 @@ import trio
 from trio.abc import Stream
 
 from openclawd import __version__
-from openclawd.agents.catalog import Catalog
+from openclawd.agents.catalog import DISCOVERY_CACHE_S, Catalog
 from openclawd.agents.facts import GatewayFacts
 from openclawd.agents.offline import PROVIDER as OFFLINE_PROVIDER
 from openclawd.agents.roster import DEFAULT_AVATAR, DEFAULT_NAME, roster
@@ -129,7 +129,7 @@ class House:
             house_nursery.start_soon(self._sessions.serve)
             house_nursery.start_soon(self._health.serve)
             house_nursery.start_soon(self._tick)
-            house_nursery.start_soon(self._catalog.discover)
+            house_nursery.start_soon(self._discover_models)
             async with trio.open_nursery(strict_exception_groups=True) as door_nursery:
                 listeners = (*self._sockets.tcp, self._sockets.unix)
                 door_nursery.start_soon(serve_listeners, listeners, self._serve_stream, self._slots)
@@ -165,6 +165,11 @@ class House:
         while True:
             await trio.sleep(TICK_INTERVAL_MS / 1000)
             self._hub.publish(Event("tick", {"ts": now_ms()}, drop_if_slow=True))
+
+    async def _discover_models(self) -> None:
+        while True:
+            await self._catalog.discover()
+            await trio.sleep(DISCOVERY_CACHE_S)
 
     async def _measure(self) -> list[AgentSummary]:
         rows: list[AgentSummary] = []

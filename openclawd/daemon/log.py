@@ -67,17 +67,14 @@ class _Terminal(logging.Handler):
 
 @attrs.define
 class Logging:
-    """What `configure_logging` set up; leaving the `with` block takes it down again."""
+    """What `configure_logging` set up; `close()` takes it down again."""
 
     path: Path
     """The newest log file."""
 
     _handlers: tuple[logging.Handler, ...]
 
-    def __enter__(self) -> "Logging":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         logging.captureWarnings(False)
         for handler in self._handlers:
             logging.getLogger().removeHandler(handler)

@@ -23,7 +23,7 @@ class CommandName(StrEnum):
 
 @attrs.frozen
 class Command:
-    """A message that is for the gateway. `text` follows `/new` and `/reset` and begins the new conversation."""
+    """A message that is for the gateway. `text` follows `/new` and `/reset`: the first message."""
 
     name: CommandName
     text: str = ""

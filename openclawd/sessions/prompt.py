@@ -36,7 +36,7 @@ def context_chars(window_tokens: int | None) -> int:
 def build_messages(
     system: str, stored: Sequence[Message], window_tokens: int | None
 ) -> tuple[ModelMessage, ...]:
-    """The request's messages: the system prompt, then the newest of the conversation, at least its last message.
+    """The system prompt, then the newest of the conversation, at least its last message.
 
     Neighbours of one role become one message, as many local servers insist that the roles alternate; for
     the same reason a conversation that was cut begins with the user.

@@ -1,5 +1,4 @@
-"""The user's words on their way in: one Unicode form, no control characters, never empty (protocol.md
-7.1)."""
+"""The words of a user on their way in (protocol.md 7.1): one Unicode form, no control characters."""
 
 import re
 import unicodedata

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openclawd.agents.answer_reader import AnswerReader
-from openclawd.agents.model import Completion, ModelError, ModelErrorKind, TextDelta, ThinkingDelta, Usage
+from openclawd.agents.model import Completion, ModelError, ModelErrorKind, ThinkingDelta, Usage
 from tests.agents.asking import Heard, endpoint
 
 

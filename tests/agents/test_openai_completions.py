@@ -1,6 +1,7 @@
 """The `openai-completions` wire against a real server on loopback: what goes out, what comes in, and when."""
 
 import trio
+import trio.testing
 
 from openclawd.agents.model import Completion, TextDelta, Usage
 from openclawd.agents.openai_completions import CompletionsModel, CompletionsProvider
@@ -90,6 +91,7 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_made_anew() -> N
             heard = Heard()
             await CompletionsModel(server, "fake-model").complete(question(message), heard.deltas.append)
             assert heard.text == f"You said: {message}"
+            await trio.testing.wait_all_tasks_blocked()  # until the server has closed its end
         await server.aclose()
     assert [request.connection for request in provider.requests] == [1, 2]
 

@@ -1,5 +1,6 @@
 """The log: JSON lines on disk, a readable form on the terminal, and no record that breaks either."""
 
+import contextlib
 import enum
 import io
 import json
@@ -39,6 +40,23 @@ def record(message: str = "admitted", fields: object = None, **more: Any) -> log
     return made
 
 
+@contextlib.contextmanager
+def logged(log_dir: Path, *, stream: io.StringIO, **settings: Any) -> Iterator[Path]:
+    """Logging set up for a while; gives the file."""
+    log = configure_logging(log_dir, stream=stream, **{"verbose": False, **settings})
+    try:
+        yield log.path
+    finally:
+        log.close()
+
+
+def log_a_failure() -> None:
+    try:
+        int("no number")
+    except ValueError:
+        LOGGER.exception("tick failed")
+
+
 def written(log_dir: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (log_dir / "openclawd.log").read_text().splitlines()]
 
@@ -47,9 +65,9 @@ def written(log_dir: Path) -> list[dict[str, Any]]:
 
 
 def test_a_record_is_one_json_line_with_its_fields(tmp_path: Path) -> None:
-    with configure_logging(tmp_path / "logs", verbose=False, stream=io.StringIO()) as log:
+    with logged(tmp_path / "logs", stream=io.StringIO()) as file:
         LOGGER.info("admitted", extra={"fields": {"conn": "7f3a", "scopes": ["operator.read"]}})
-    (line,) = written(log.path.parent)
+    (line,) = written(file.parent)
     assert line.pop("time").endswith("+00:00")
     assert line == {
         "level": "info",
@@ -64,7 +82,7 @@ def test_file_and_folder_are_the_owners_only(tmp_path: Path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir(mode=0o755)
     (folder / "openclawd.log").touch(mode=0o644)
-    with configure_logging(folder, verbose=False, stream=io.StringIO()):
+    with logged(folder, stream=io.StringIO()):
         LOGGER.info("x")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "openclawd.log").stat().st_mode) == 0o600
@@ -72,7 +90,7 @@ def test_file_and_folder_are_the_owners_only(tmp_path: Path) -> None:
 
 def test_a_secret_shows_as_stars_wherever_it_hides(tmp_path: Path) -> None:
     terminal = io.StringIO()
-    with configure_logging(tmp_path, verbose=True, stream=terminal) as log:
+    with logged(tmp_path, verbose=True, stream=terminal) as file:
         LOGGER.info(
             "x %s",
             Secret("hunter2"),
@@ -80,7 +98,7 @@ def test_a_secret_shows_as_stars_wherever_it_hides(tmp_path: Path) -> None:
         )
     assert written(tmp_path)[0]["a"] == "***"
     assert written(tmp_path)[0]["b"] == [{"c": "***"}]
-    assert "hunter2" not in log.path.read_text() + terminal.getvalue()
+    assert "hunter2" not in file.read_text() + terminal.getvalue()
 
 
 def test_a_field_cannot_take_the_place_of_the_records_own_keys() -> None:
@@ -91,32 +109,26 @@ def test_a_field_cannot_take_the_place_of_the_records_own_keys() -> None:
 
 def test_an_exception_is_one_line_with_its_traceback_in_a_field(tmp_path: Path) -> None:
     terminal = io.StringIO()
-    with configure_logging(tmp_path, verbose=False, stream=terminal):
-        try:
-            raise ValueError("no such thing")
-        except ValueError:
-            LOGGER.exception("tick failed")
+    with logged(tmp_path, stream=terminal):
+        log_a_failure()
     (line,) = written(tmp_path)
     assert line["exception"].startswith("Traceback (most recent call last)")
     assert terminal.getvalue().count("\n") == 1
-    assert 'error="ValueError: no such thing"' in terminal.getvalue()
+    assert 'error="ValueError: invalid literal for int()' in terminal.getvalue()
 
 
 def test_verbose_shows_the_traceback_and_debug_records_on_the_terminal(tmp_path: Path) -> None:
     terminal = io.StringIO()
-    with configure_logging(tmp_path, verbose=True, stream=terminal):
+    with logged(tmp_path, verbose=True, stream=terminal):
         LOGGER.debug("details")
-        try:
-            raise ValueError("no such thing")
-        except ValueError:
-            LOGGER.exception("tick failed")
+        log_a_failure()
     assert "details" in terminal.getvalue()
-    assert "\n    ValueError: no such thing\n" in terminal.getvalue()
+    assert "\n    ValueError: invalid literal for int()" in terminal.getvalue()
 
 
 def test_other_libraries_are_heard_from_warnings_up(tmp_path: Path) -> None:
     terminal = io.StringIO()
-    with configure_logging(tmp_path, verbose=False, stream=terminal):
+    with logged(tmp_path, stream=terminal):
         logging.getLogger("httpx").info("GET https://example.org/?key=secret")
         logging.getLogger("httpx").warning("slow")
     assert [line["message"] for line in written(tmp_path)] == ["slow"]
@@ -124,7 +136,7 @@ def test_other_libraries_are_heard_from_warnings_up(tmp_path: Path) -> None:
 
 
 def test_python_warnings_go_to_the_log(tmp_path: Path) -> None:
-    with configure_logging(tmp_path, verbose=False, stream=io.StringIO()), warnings.catch_warnings():
+    with logged(tmp_path, stream=io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(True)
         warnings.warn("old thing", DeprecationWarning, stacklevel=1)
@@ -132,7 +144,7 @@ def test_python_warnings_go_to_the_log(tmp_path: Path) -> None:
 
 
 def test_the_level_is_stocks_word(tmp_path: Path) -> None:
-    with configure_logging(tmp_path, verbose=False, level="warn", stream=io.StringIO()):
+    with logged(tmp_path, level="warn", stream=io.StringIO()):
         LOGGER.info("quiet")
         LOGGER.warning("loud")
     assert [line["level"] for line in written(tmp_path)] == ["warn"]
@@ -209,13 +221,15 @@ def test_arguments_that_do_not_fit_still_make_a_line() -> None:
     assert as_document(record("%d things", args=("no number",)))["message"] == "%d things"
 
 
+_texts = st.text(max_size=8)
 _values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+    st.none() | st.booleans() | st.integers() | st.floats() | _texts | st.binary(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_texts | st.integers(), inner, max_size=3),
+    max_leaves=6,
 )
 
 
-@given(st.text(), st.dictionaries(st.text(), _values))
+@given(st.text(), st.dictionaries(_texts, _values, max_size=3))
 def test_whatever_is_logged_is_one_json_line_and_one_printable_line(
     message: str, fields: dict[str, object]
 ) -> None:
@@ -278,21 +292,21 @@ def test_colour_changes_nothing_but_colour() -> None:
 
 def test_a_stream_that_is_no_terminal_gets_no_colours(tmp_path: Path) -> None:
     terminal = io.StringIO()
-    with configure_logging(tmp_path, verbose=False, stream=terminal):
+    with logged(tmp_path, stream=terminal):
         LOGGER.warning("x")
     assert "\x1b" not in terminal.getvalue()
 
 
 def test_json_lines_can_go_to_the_terminal_too(tmp_path: Path) -> None:
     terminal = io.StringIO()
-    with configure_logging(tmp_path, verbose=False, stream=terminal, json_lines=True):
+    with logged(tmp_path, stream=terminal, json_lines=True):
         LOGGER.warning("x")
     assert terminal.getvalue() == (tmp_path / "openclawd.log").read_text()
 
 
 def test_a_terminal_that_is_closed_costs_nothing(tmp_path: Path) -> None:
     terminal = io.StringIO()
-    with configure_logging(tmp_path, verbose=False, stream=terminal):
+    with logged(tmp_path, stream=terminal):
         terminal.close()
         LOGGER.warning("x")
     assert len(written(tmp_path)) == 1

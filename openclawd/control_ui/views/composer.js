@@ -65,8 +65,8 @@ export class Composer {
   #refresh() {
     const hasText = Boolean(this.#box.value.trim());
     this.#send.disabled = !this.#online || !hasText;
-    this.#send.textContent = this.#busy ? "Queue" : "Send";
-    this.#send.hidden = this.#busy && !hasText;
+    this.#send.textContent = this.#busy && this.#online ? "Queue" : "Send";
+    this.#send.hidden = this.#busy && this.#online && !hasText;
     this.#stop.hidden = !this.#busy || !this.#online;
     this.#hint.textContent = !this.#online
       ? (hasText ? "Your message stays here until the gateway is back" : "")

@@ -31,7 +31,7 @@ export class Door {
     if (shown === this.#shown && state.name === "approval") return true;
     this.#shown = shown;
     this.#card.replaceChildren(...this[`draw_${state.name}`](state));
-    this.#card.querySelector("[autofocus]")?.focus();
+    this.#card.querySelector("[data-focus]")?.focus();
     return true;
   }
 
@@ -44,7 +44,7 @@ export class Door {
     const isPassword = kind === "password";
     const why = explainGate(kind, refusal);
     const field = h("input", {
-      id: "secret", type: "password", required: true, autofocus: true, spellcheck: "false", autocapitalize: "off",
+      id: "secret", type: "password", required: true, "data-focus": true, spellcheck: "false", autocapitalize: "off",
       autocomplete: isPassword ? "current-password" : "off", "aria-describedby": why ? "why" : null,
       "aria-invalid": why ? "true" : null,
     });
@@ -67,9 +67,11 @@ export class Door {
         ? h("p", {}, "It is asked once: this browser then keeps an access of its own.")
         : h("p", {}, "Paste the gateway's token, or the whole link that ", h("code", {}, "openclawd dashboard"), " prints."),
       h("form", { onsubmit: submit },
+        // A password manager keeps a password under a name.
+        isPassword && h("input", { type: "text", autocomplete: "username", value: "openclawd", hidden: true }),
         h("label", { for: "secret" }, isPassword ? "Password" : "Token"),
         h("div", { class: "field" }, field, reveal),
-        why && h("p", { id: "why", class: "why", role: "alert" }, h("span", { class: "dot bad" }), " ", why),
+        why && h("p", { id: "why", class: "why dotted", role: "alert" }, h("span", { class: "dot bad" }), h("span", {}, why)),
         h("button", { class: "btn primary" }, "Connect")),
     ];
   }
@@ -80,7 +82,7 @@ export class Door {
       return [
         h("h1", {}, "The request was turned down"),
         h("p", {}, "Somebody rejected this browser, or the request was replaced. It does not ask again by itself."),
-        h("button", { type: "button", class: "btn primary", autofocus: true, onclick: () => this.actions.retry() }, "Ask again"),
+        h("button", { type: "button", class: "btn primary", "data-focus": true, onclick: () => this.actions.retry() }, "Ask again"),
       ];
     }
     const id = refusal.details?.requestId;
@@ -89,7 +91,7 @@ export class Door {
       h("p", {}, explainPairing(refusal), " Approve it once on the gateway's computer:"),
       commandLine(id ? `openclawd devices approve ${id}` : "openclawd devices list"),
       h("p", { class: "muted" }, "Or press Approve on a page that is already connected. This page goes on by itself."),
-      h("p", { class: "muted small" }, h("span", { class: "dot wait" }), ` This browser: ${me}`),
+      h("p", { class: "muted small dotted" }, h("span", { class: "dot wait" }), h("span", {}, `This browser: ${me}`)),
     ];
   }
 
@@ -100,7 +102,7 @@ export class Door {
       h("h1", {}, title),
       h("p", {}, text),
       command && commandLine(command),
-      h("button", { type: "button", class: "btn primary", autofocus: true, onclick: act[action] }, label),
+      h("button", { type: "button", class: "btn primary", "data-focus": true, onclick: act[action] }, label),
     ].filter(Boolean);
   }
 }

@@ -65,6 +65,7 @@ export class Stream {
   #conversation = null;
   #frame = 0;
   #following = true;
+  #online = false;
 
   #scroller = byId("stream");
   #column = byId("items");
@@ -88,6 +89,13 @@ export class Stream {
       this.#follow(true);
     }
     this.changed(conversation);
+  }
+
+  /** An answer under way does not move while there is no connection. */
+  set online(online) {
+    if (this.#online === online) return;
+    this.#online = online;
+    if (this.#conversation) this.changed(this.#conversation);
   }
 
   changed(conversation) {
@@ -186,7 +194,7 @@ export class Stream {
     if (box.shown === state) return;
     box.shown = state;
     box.replaceChildren(...(item.error ? [h("div", { class: "ask calm" },
-      h("p", {}, h("span", { class: "dot bad" }), " ", item.error),
+      h("p", { class: "dotted" }, h("span", { class: "dot bad" }), h("span", {}, item.error)),
       isLast && h("div", { class: "row" },
         h("button", { type: "button", class: "btn", onclick: () => this.actions.resend(item.runId ?? item.key) }, "Try again")))]
       : []));
@@ -196,11 +204,13 @@ export class Stream {
     const { tookMs, tokens, model } = item.meta;
     const last = item.parts.at(-1);
     const doing = last?.kind === "text" ? "Writing" : last?.kind === "tool" && !last.done ? `Using ${last.name}` : "Thinking";
-    const state = JSON.stringify([item.live && doing, item.at, item.stopped, item.meta]);
+    const state = JSON.stringify([item.live && [doing, this.#online], item.at, item.stopped, item.meta]);
     if (row.shown === state) return;
     row.shown = state;
     if (item.live) {
-      row.replaceChildren(h("span", { class: "dot wait" }), h("span", {}, `${doing}…`));
+      row.replaceChildren(...(this.#online
+        ? [h("span", { class: "dot wait" }), h("span", {}, `${doing}…`)]
+        : [h("span", { class: "dot off" }), h("span", {}, "Goes on when the gateway is back")]));
       return;
     }
     const text = () => item.parts.filter((part) => part.kind === "text").map((part) => part.text).join("\n\n");

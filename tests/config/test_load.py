@@ -1,0 +1,264 @@
+"""The file as it is read: typed, strict, and with all that is wrong at once."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openclawd.config.load import ConfigError, ConfigProblem, LoadedConfig, load_config, load_text
+from openclawd.config.paths import Paths, resolve_paths
+
+PATHS = Paths(state_dir=Path("/home/me/.openclaw"), config_file=Path("/home/me/.openclaw/openclaw.json"))
+
+
+def load(text: str, **environ: str) -> LoadedConfig:
+    return load_text(PATHS, text, environ)
+
+
+def problems(text: str, **environ: str) -> tuple[ConfigProblem, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(text, **environ)
+    return caught.value.problems
+
+
+def said(text: str, **environ: str) -> list[str]:
+    return [problem.text() for problem in problems(text, **environ)]
+
+
+# --- the file
+
+
+def test_a_missing_file_is_an_empty_configuration(tmp_path: Path) -> None:
+    loaded = load_config(resolve_paths({}, tmp_path), {})
+    assert not loaded.exists
+    assert loaded.config.gateway.port == 18789
+    assert loaded.config.gateway.bind == "loopback"
+    assert loaded.config.gateway.mode == "local"
+    assert loaded.document == {}
+    assert loaded.notices == ()
+
+
+def test_the_hash_is_of_the_files_bytes(tmp_path: Path) -> None:
+    paths = resolve_paths({"OPENCLAW_CONFIG_PATH": str(tmp_path / "x.json")}, tmp_path)
+    paths.config_file.write_bytes(b"\xef\xbb\xbf{}\r\n")
+    loaded = load_config(paths, {})
+    assert loaded.exists
+    assert loaded.raw == "\ufeff{}\r\n"
+    assert loaded.hash == hashlib.sha256(b"\xef\xbb\xbf{}\r\n").hexdigest()
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo"])
+def test_what_is_not_a_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "openclaw.json"
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    with pytest.raises(ConfigError, match=r"not a file|[Dd]irectory"):
+        load_config(Paths(state_dir=tmp_path, config_file=path), {})
+
+
+@given(st.binary())
+def test_arbitrary_bytes_load_or_raise_a_config_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "arbitrary.json"
+    path.write_bytes(data)
+    try:
+        load_config(Paths(state_dir=path.parent, config_file=path), {})
+    except ConfigError as error:
+        assert error.text().endswith("openclawd config validate")
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["gateway", "auth", "models", "providers", "agents", "list", "entries", "env", "vars"])
+            | st.sampled_from(["port", "token", "controlUi", "defaults", "model", "id", "headers", "$include", "${A}"])
+            | st.text(max_size=4),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["gateway", "agents", "models", "env", "session", "ui", "openclawd"]), JSON_VALUES))
+def test_arbitrary_documents_load_or_raise_a_config_error(document: dict[str, object]) -> None:
+    try:
+        load(json.dumps(document))
+    except ConfigError as error:
+        assert all(problem.text() for problem in error.problems)
+
+
+# --- what is wrong
+
+
+def test_every_problem_is_told_with_path_value_line_and_what_was_expected() -> None:
+    text = """{
+      gateway: {
+        port: "18789",
+        bind: "everywhere",
+        auth: { mode: "tokn" },
+        trustedProxies: ["10.0.0.0/8", "proxy"],
+      },
+      agents: { list: [{ id: "main" }, { id: 7 }] },
+      session: { mainKey: null },
+    }"""
+    assert said(text) == [
+        'line 3: gateway.port is "18789", expected an integer from 1 to 65535',
+        'line 4: gateway.bind is "everywhere", expected one of auto, lan, loopback, custom, tailnet',
+        'line 5: gateway.auth.mode is "tokn", expected one of none, token, password, trusted-proxy',
+        'line 6: gateway.trustedProxies[1] is "proxy", expected an IP address or network like "10.0.0.1" or "10.0.0.0/8"',
+        "line 8: agents.list[1].id is 7, expected an agent id: letters, digits, - and _ (64 at most)",
+        "line 9: session.mainKey is null, expected a string that is not empty",
+    ]
+
+
+def test_the_text_names_the_file_and_ends_in_the_command_that_helps() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("{gateway: {port: 0}}")
+    assert caught.value.text() == (
+        "/home/me/.openclaw/openclaw.json:\n"
+        "  line 1: gateway.port is 0, expected an integer from 1 to 65535\n"
+        "Put it right, then check with: openclawd config validate"
+    )
+
+
+@pytest.mark.parametrize("value", ["true", "18789.5", "0", "65536", "null", "[]", "{}", "'1'", "NaN"])
+def test_nothing_is_coerced_into_a_port(value: str) -> None:
+    (problem,) = problems("{gateway: {port: " + value + "}}")
+    assert problem.path == "gateway.port"
+    assert problem.expected == "an integer from 1 to 65535"
+
+
+@pytest.mark.parametrize("value", ["0", "'true'", "1", "null"])
+def test_nothing_is_coerced_into_a_boolean(value: str) -> None:
+    assert problems("{gateway: {controlUi: {enabled: " + value + "}}}")[0].expected == "true or false"
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("gateway: {prot: 1}", "gateway.port"), ("gatway: {}", "gateway"), ("gateway: {Port: 1}", "gateway.port")],
+)
+def test_a_misspelt_key_comes_with_the_one_that_was_meant(key: str, meant: str) -> None:
+    (problem,) = problems("{" + key + "}")
+    assert problem.hint == f"did you mean {meant}?"
+
+
+def test_an_unknown_key_of_the_gateway_is_an_error() -> None:
+    assert said("{gateway: {zzz: 1}}") == ["line 1: gateway.zzz: no such key"]
+    assert said("{zzz: 1}") == ["line 1: zzz: no such key"]
+    assert said("{openclawd: {zzz: 1}}") == ["line 1: openclawd.zzz: no such key"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{gateway: {auth: {token: 12345678}}}",
+        "{models: {providers: {x: {baseUrl: 'http://h', apiKey: [12345678]}}}}",
+        "{env: {OPENAI_API_KEY: 12345678}}",
+        "{models: {providers: {x: {baseUrl: 'http://h', headers: {Authorization: 12345678}}}}}",
+    ],
+)
+def test_a_secret_of_the_wrong_type_is_not_shown(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert "12345678" not in caught.value.text()
+
+
+def test_an_include_is_refused_rather_than_ignored() -> None:
+    assert "$include is not supported" in said("{gateway: {$include: './gateway.json5'}}")[0]
+    assert "$include is not supported" in said("{$include: './all.json5'}")[0]
+
+
+def test_a_provider_without_an_address_is_told_what_it_needs() -> None:
+    assert said("{models: {providers: {'my.own': {}}}}") == ["line 1: models.providers['my.own']: needs baseUrl"]
+
+
+# --- what is kept
+
+
+def test_stock_keys_that_are_not_read_are_named_in_one_notice() -> None:
+    text = """{
+      meta: {lastTouchedVersion: "2026.2.26"},
+      gateway: {reload: {mode: "hot"}, auth: {rateLimit: {maxAttempts: 3}}},
+      agents: {defaults: {heartbeat: {every: "2h"}}},
+      channels: {telegram: {botToken: "${NOT_SET}"}},
+    }"""
+    names = "gateway.reload, gateway.auth.rateLimit, agents.defaults.heartbeat, channels"
+    assert load(text).notices == (f"kept for stock and not used here: {names}",)
+
+
+def test_unread_gateway_keys_are_still_checked() -> None:
+    assert said("{gateway: {reload: {mdoe: 'hot'}}}") == [
+        "line 1: gateway.reload.mdoe: no such key (did you mean gateway.reload.mode?)"
+    ]
+    assert said("{gateway: {reload: {mode: 'warm'}}}") == [
+        'line 1: gateway.reload.mode is "warm", expected one of off, restart, hot, hybrid'
+    ]
+
+
+def test_keys_of_later_releases_are_kept_where_stock_adds_them() -> None:
+    loaded = load("{agents: {defaults: {brandNew: 1}}, models: {providers: {x: {baseUrl: 'http://h', region: 'eu'}}}}")
+    assert loaded.notices[0].endswith("agents.defaults.brandNew, models.providers.x.region")
+
+
+def test_both_wire_generations_say_who_the_agents_are() -> None:
+    v3 = load("{agents: {list: [{id: 'Main', model: 'openai/gpt'}, {id: 'work', default: true}]}}")
+    v4 = load("{agents: {entries: {Main: {model: {primary: 'openai/gpt'}}, work: {default: true}}}}")
+    assert v3.config.agents.roster == v4.config.agents.roster
+    assert [agent.id for agent in v4.config.agents.roster] == ["main", "work"]
+    assert v4.config.agents.roster[0].model.primary == "openai/gpt"
+
+
+# --- variables
+
+
+def test_a_variable_fills_a_string_that_is_read() -> None:
+    loaded = load(
+        "{gateway: {auth: {token: '${T}'}}, models: {providers: {x: {baseUrl: 'http://${H}/v1', apiKey: '$${T}'}}}}",
+        T="s3cret",
+        H="host",
+    )
+    token = loaded.config.gateway.auth.token
+    provider = loaded.config.models.providers["x"]
+    assert token is not None
+    assert token.reveal() == "s3cret"
+    assert provider.base_url == "http://host/v1"
+    assert provider.api_key is not None
+    assert provider.api_key.reveal() == "${T}"
+    assert loaded.document["gateway"] == {"auth": {"token": "${T}"}}
+
+
+@pytest.mark.parametrize("environ", [{}, {"MY_KEY": ""}])
+def test_a_missing_variable_is_named(environ: dict[str, str]) -> None:
+    text = "{\n gateway: {auth: {token: '${MY_KEY}'}}}"
+    assert said(text, **environ) == [
+        "line 2: gateway.auth.token: the environment variable MY_KEY is not set"
+    ]
+
+
+def test_the_files_own_variables_count_where_the_environment_has_none() -> None:
+    text = "{env: {A: 'file', vars: {B: 'file', C: '${A}'}, shellEnv: {enabled: true}}, gateway: {auth: {token: '${B}'}}}"
+    loaded = load(text, A="process", B=" ")
+    assert loaded.environ == {"A": "process", "B": "file", "C": "process"}
+    assert loaded.config.gateway.auth.token is not None
+    assert loaded.config.gateway.auth.token.reveal() == "file"
+
+
+def test_stocks_reference_to_a_variable_is_followed_and_others_are_refused() -> None:
+    text = "{models: {providers: {x: {baseUrl: 'http://h', apiKey: {source: 'SOURCE', provider: 'default', id: 'K'}}}}}"
+    loaded = load(text.replace("SOURCE", "env"), K="s3cret")
+    key = loaded.config.models.providers["x"].api_key
+    assert key is not None
+    assert key.reveal() == "s3cret"
+    assert "not set" in said(text.replace("SOURCE", "env"))[0]
+    assert "is supported here" in said(text.replace("SOURCE", "exec"), K="x")[0]
+
+
+def test_printing_what_was_loaded_shows_no_secret() -> None:
+    loaded = load("{gateway: {auth: {token: 's3cret'}}, env: {K: 's3cret'}}", X="s3cret")
+    assert "s3cret" not in repr(loaded)

@@ -1,0 +1,1 @@
+"""Sessions, runs and what clients hear of them."""

@@ -1,0 +1,216 @@
+"""One turn at a time in a session, sessions side by side, and a queue that outlives the process."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from openclawd.agents.model import Completion, Emit, TextDelta, Usage
+from tests.sessions.stage import PATIENCE_S, echo, stage, texts
+
+ROUNDS_OF_KILLING = 3
+
+# A gateway's sessions that answer slowly, and say each run id after it was accepted.
+_SLOW_GATEWAY = """
+import sys, trio
+from pathlib import Path
+from openclawd.agents.model import Completion, TextDelta, Usage
+from tests.sessions.stage import stage
+
+async def slow(question, emit):
+    emit(TextDelta("answer to "))
+    await trio.sleep(0.02)
+    emit(TextDelta(question))
+    return Completion("stop", Usage())
+
+async def main():
+    async with stage(Path(sys.argv[1]), slow) as held:
+        for number in range(10_000):
+            run_id = f"{sys.argv[2]}-{number}"
+            await held.send(run_id, run_id, key=f"room-{number % 3}")
+            print(run_id, flush=True)
+
+trio.run(main)
+"""
+
+
+class Gate:
+    """A model that waits for leave, and knows how many wait."""
+
+    def __init__(self) -> None:
+        self.waiting: list[str] = []
+        self._leave = trio.Semaphore(0)
+        self._arrived = trio.Event()
+
+    async def script(self, question: str, emit: Emit) -> Completion:
+        self.waiting.append(question)
+        self._arrived.set()
+        self._arrived = trio.Event()
+        emit(TextDelta("ready "))
+        await self._leave.acquire()
+        emit(TextDelta(question))
+        return Completion("stop", Usage())
+
+    def let_one_go(self) -> None:
+        self._leave.release()
+
+    async def until(self, count: int) -> None:
+        with trio.fail_after(PATIENCE_S):
+            while len(self.waiting) < count:
+                await self._arrived.wait()
+
+
+async def test_a_session_does_one_turn_at_a_time_in_order(tmp_path: Path) -> None:
+    gate = Gate()
+    async with stage(tmp_path, gate.script) as held:
+        for number in range(4):
+            await held.send(f"message {number}", f"run-{number}")
+        for number in range(4):
+            await gate.until(number + 1)
+            assert gate.waiting == [f"message {n}" for n in range(number + 1)]
+            told = await held.sessions.history("main", 200)
+            states = [(run["runId"], run["state"]) for run in told["activeRuns"]]  # type: ignore[attr-defined]
+            assert states == [(f"run-{n}", "running" if n == number else "queued") for n in range(number, 4)]
+            gate.let_one_go()
+        await held.ended("run-3")
+        told = await held.sessions.history("main", 200)
+    assert texts(told) == [
+        pair for n in range(4) for pair in (("user", f"message {n}"), ("assistant", f"ready message {n}"))
+    ]
+
+
+async def test_history_shows_how_far_a_running_answer_is(tmp_path: Path) -> None:
+    gate = Gate()
+    async with stage(tmp_path, gate.script) as held:
+        await held.send("go", "run-1")
+        await gate.until(1)
+        told = await held.sessions.history("agent:main:main", 200)
+        (active,) = told["activeRuns"]  # type: ignore[misc]
+        assert active | {"startedAt": 0} == {
+            "runId": "run-1",
+            "state": "running",
+            "text": "ready ",
+            "startedAt": 0,
+        }
+
+
+async def test_sessions_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    gate = Gate()
+    async with stage(tmp_path, gate.script) as held:
+        for number in range(20):
+            await held.send("hello", f"run-{number}", key=f"room-{number}")
+        await gate.until(20)
+
+
+async def test_many_senders_at_once_are_answered_in_the_order_of_acceptance(tmp_path: Path) -> None:
+    async with stage(tmp_path) as held:
+        async with trio.open_nursery() as nursery:
+            for number in range(30):
+                nursery.start_soon(held.send, f"message {number}", f"run-{number}")
+        for number in range(30):
+            await held.ended(f"run-{number}")
+        told = texts(await held.sessions.history("main", 200))
+    asked = [text for role, text in told if role == "user"]
+    assert sorted(asked) == sorted(f"message {number}" for number in range(30))
+    assert [text for role, text in told if role == "assistant"] == [f"you said {text} " for text in asked]
+    assert [request.messages[-1].text for request in held.model.requests] == asked
+
+
+async def test_a_key_in_use_is_in_flight_and_a_finished_one_ok(tmp_path: Path) -> None:
+    gate = Gate()
+    async with stage(tmp_path, gate.script) as held:
+        await held.send("go", "run-1")
+        await held.send("wait", "run-2")
+        await gate.until(1)
+        assert await held.send("go", "run-1") == {"runId": "run-1", "status": "in_flight"}
+        assert await held.send("wait", "run-2") == {"runId": "run-2", "status": "in_flight"}
+        gate.let_one_go()
+        await held.ended("run-1")
+        assert await held.send("go", "run-1") == {"runId": "run-1", "status": "ok"}
+
+
+async def test_what_was_queued_before_a_restart_is_done_after_it(tmp_path: Path) -> None:
+    async with stage(tmp_path, serving=False) as held:
+        assert await held.send("hello", "run-1") == {"runId": "run-1", "status": "started"}
+        await held.send("again", "run-2")
+    async with stage(tmp_path) as held:
+        await held.ended("run-2")
+        told = await held.sessions.history("main", 200)
+        assert texts(told) == [
+            ("user", "hello"),
+            ("assistant", "you said hello "),
+            ("user", "again"),
+            ("assistant", "you said again "),
+        ]
+        assert await held.send("hello", "run-1") == {"runId": "run-1", "status": "ok"}
+
+
+async def test_a_stop_of_the_process_puts_runs_back_under_their_ids(tmp_path: Path) -> None:
+    gate = Gate()
+    async with stage(tmp_path, gate.script) as held:
+        await held.send("hello", "run-1")
+        await gate.until(1)
+        assert await held.sessions.drain(PATIENCE_S)
+        assert held.of("run-1", "chat")[-1]["state"] == "delta", "no outcome yet"
+        assert await held.send("while draining", "run-2") == {"runId": "run-2", "status": "started"}
+    async with stage(tmp_path) as held:
+        await held.ended("run-2")
+        assert texts(await held.sessions.history("main", 200)) == [
+            ("user", "hello"),
+            ("assistant", "you said hello "),
+            ("user", "while draining"),
+            ("assistant", "you said while draining "),
+        ]
+
+
+async def test_a_run_that_keeps_killing_the_process_is_given_up(tmp_path: Path) -> None:
+    # The claims of three processes that died in the middle.
+    for _ in range(3):
+        async with stage(tmp_path, serving=False) as held:
+            await held.send("poison", "run-1")
+            queue = held.sessions._runs
+            await queue.recover(99)
+            assert await queue.claim("agent:main:main", 1) is not None
+    async with stage(tmp_path) as held:
+        ended = await held.ended("run-1")
+        told = await held.sessions.history("main", 200)
+        assert await held.send("hello", "run-2") == {"runId": "run-2", "status": "started"}
+        await held.ended("run-2")
+    assert ended["state"] == "error"
+    assert ended["errorMessage"].startswith("interrupted: the gateway stopped 3 times")
+    assert told["messages"][-1]["errorMessage"] == ended["errorMessage"]  # type: ignore[index]
+    assert len(held.model.requests) == 1
+
+
+@pytest.mark.process
+async def test_kill_9_in_the_middle_of_chats_loses_nothing_that_was_accepted(tmp_path: Path) -> None:
+    accepted: list[str] = []
+    for number in range(ROUNDS_OF_KILLING):
+        accepted += await trio.to_thread.run_sync(_run_and_kill, tmp_path, number)
+    async with stage(tmp_path, echo) as held:
+        with trio.fail_after(60):
+            while any([(await held.sessions.history(f"room-{n}", 1))["activeRuns"] for n in range(3)]):
+                await trio.sleep(0.05)
+        for room in range(3):
+            told = texts(await held.sessions.history(f"room-{room}", 1000))
+            asked = [text for role, text in told if role == "user"]
+            assert [run_id for run_id in accepted if int(run_id.split("-")[1]) % 3 == room] == asked[
+                : len(asked)
+            ] or (set(run_id for run_id in accepted if int(run_id.split("-")[1]) % 3 == room) <= set(asked))
+            assert len(asked) == len(set(asked)), "no message twice"
+            assert [role for role, _ in told] == ["user", "assistant"] * len(asked), "each has one answer"
+
+
+def _run_and_kill(directory: Path, number: int) -> list[str]:
+    accepted: list[str] = []
+    command = [sys.executable, "-c", _SLOW_GATEWAY, str(directory), str(number)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as gateway:
+        assert gateway.stdout is not None
+        for _ in range(60):
+            accepted.append(gateway.stdout.readline().strip())
+        gateway.send_signal(signal.SIGKILL)
+        accepted += [line.strip() for line in gateway.stdout if line.endswith("\n")]
+    return accepted
