@@ -336,7 +336,11 @@ def _pairing_ask(case: _Case, device: ProvenDevice) -> PairingAsk:
 
 
 def _locate(peer: Peer, policy: Policy) -> Locality:
-    return locate(peer, trusted_proxies=policy.trusted_proxies, allow_real_ip=policy.allow_real_ip)
+    found = locate(peer, trusted_proxies=policy.trusted_proxies, allow_real_ip=policy.allow_real_ip)
+    if peer.unix_uid is not None and peer.unix_uid != policy.own_uid:
+        # Another user of this machine is a stranger here.
+        return attrs.evolve(found, is_local=False)
+    return found
 
 
 def _facts(peer: Peer, locality: Locality) -> Facts:

@@ -151,6 +151,10 @@ class Devices:
             self._requests[request.request_id] = request
             return request, waiting is None
 
+    def find_request(self, request_id: str) -> PairingRequest | None:
+        """The waiting request."""
+        return next((request for request in self.waiting() if request.request_id == request_id), None)
+
     async def approve(self, request_id: str) -> PairedDevice | None:
         """Pair what the request asks for, added to what the device has; None when it is gone."""
         async with self._lock:

@@ -70,7 +70,13 @@ class Rpc:
 
 def converse(where: Iterable[Endpoint], conversation: Callable[[Rpc], Awaitable[T]], *, timeout_ms: int) -> T:
     """Run `conversation` with the first gateway that listens at one of the endpoints."""
-    return trio.run(_converse, where, conversation, timeout_ms / 1000)
+    try:
+        return trio.run(_converse, where, conversation, timeout_ms / 1000)
+    except BaseExceptionGroup as group:
+        # Ctrl-C may arrive wrapped by the nursery that it ended.
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise KeyboardInterrupt from None
+        raise
 
 
 async def _converse(

@@ -180,14 +180,12 @@ def _canonical(value: object) -> bytes:
 
 def _placed(text: str, root: Node, path: list[str], value: object) -> str:
     holder, start, missing = _deepest(root, path[:-1])
-    if missing:
-        nested = _nested([*missing[1:], path[-1]], value)
-        return splice.inserted(text, root, holder, start=start, key=missing[0], value=nested)
-    child = holder.child(path[-1])
+    step, *below = [*missing, path[-1]]
+    child = holder.child(step)
     if child is not None:
         return splice.replaced(text, root, child, value)
-    key = path[-1] if holder.opener == "{" else None
-    return splice.inserted(text, root, holder, start=start, key=key, value=value)
+    key = step if holder.opener == "{" else None
+    return splice.inserted(text, root, holder, start=start, key=key, value=_nested(below, value))
 
 
 def _deepest(root: Node, path: Sequence[str]) -> tuple[Node, int, list[str]]:

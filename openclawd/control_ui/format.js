@@ -28,6 +28,8 @@ export function duration(ms) {
   return `${Math.round(ms / 86_400_000)} d`;
 }
 
+export const uptime = (ms) => (ms < 60_000 ? "less than a minute" : duration(ms));
+
 export const ago = (ms, now = Date.now()) => (now - ms < 60_000 ? "now" : duration(now - ms));
 
 /** "Firefox on Linux": what a person calls this browser when asked whether to let it in. */

@@ -5,7 +5,7 @@
 //   online        admitted
 //   restarting    the gateway said that it restarts; it is expected back in a moment
 //   reconnecting  the connection was lost: {nextTryAt: ms or null while a try is under way, tries}
-//   gate          a person has to give a secret: {kind: "token" | "password", refusal?}
+//   gate          a person has to give a secret: {kind: "token" | "password", refusal?, wasDevice?}
 //   approval      a person has to approve this browser elsewhere: {refusal, turnedDown?}
 //   refused       nothing here will change by trying again: {refusal}
 // What to do after an end is decided in reconnect.js; this file moves frames and time.
@@ -297,7 +297,7 @@ export class Gateway {
     if (next.act === "drop") {
       dropCredential(next.kind);
       if (pickCredential()) this.#open();
-      else this.#ask(end.error);
+      else this.#ask(end.error, next.kind === "device");
     } else if (next.act === "ask") {
       this.#ask(end.error);
     } else if (next.act === "approval") {
@@ -311,15 +311,15 @@ export class Gateway {
   }
 
   /** Ask for what the refusal names; where it names nothing, for what the gateway says that it wants. */
-  async #ask(refusal) {
+  async #ask(refusal, wasDevice = false) {
     const turn = this.#turn;
     const named = /TOKEN|PASSWORD/.exec(refusal?.details?.code?.replace("DEVICE_TOKEN", ""))?.[0].toLowerCase();
     const mode = named ?? (await this.#readAuthMode());
-    if (turn === this.#turn) this.#gate(mode, refusal);
+    if (turn === this.#turn) this.#gate(mode, refusal, wasDevice);
   }
 
-  #gate(mode, refusal) {
-    this.#become({ name: "gate", kind: mode === "password" ? "password" : "token", refusal });
+  #gate(mode, refusal, wasDevice) {
+    this.#become({ name: "gate", kind: mode === "password" ? "password" : "token", refusal, wasDevice });
   }
 
   #again(delayMs, end = {}, wasOnline = false) {

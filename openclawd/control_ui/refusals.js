@@ -13,7 +13,7 @@ const TABLE = {
   },
   AUTH_RATE_LIMITED: {
     title: "Too many wrong tries",
-    text: "The gateway is not listening to secrets from here for a while. Wait a minute, then try again.",
+    text: "The gateway takes no secrets from here for a moment. Try again when it has passed.",
   },
   CONTROL_UI_ORIGIN_NOT_ALLOWED: {
     title: "This address is not known to the gateway",
@@ -61,10 +61,9 @@ export function explain(refusal) {
 }
 
 /** Why the gate is open, beside the plain asking; empty on a first visit. */
-export function explainGate(kind, refusal) {
-  const code = refusal?.details?.code ?? "";
-  if (code === "AUTH_DEVICE_TOKEN_MISMATCH") return `This browser's access was taken back or replaced. Give the ${kind} again.`;
-  if (code.endsWith("_MISMATCH")) return `That is not this gateway's ${kind}.`;
+export function explainGate({ kind, refusal, wasDevice }) {
+  if (wasDevice) return `This browser's access was taken back or replaced. Give the ${kind} again.`;
+  if (refusal?.details?.code?.endsWith("_MISMATCH")) return `That is not this gateway's ${kind}.`;
   return "";
 }
 

@@ -169,7 +169,9 @@ async def _consequences(desk: Desk, admitted: Admitted) -> IssuedToken | None:
     wanted = admitted.token_request
     if wanted is None:
         return None
-    await desk.devices.touch(wanted.device_id, wanted.role, admitted.client_address)
+    await desk.devices.touch(
+        wanted.device_id, wanted.role, None if admitted.is_local else admitted.client_address
+    )
     return await desk.devices.issue_token(
         wanted.device_id, wanted.role, wanted.scopes, presented=wanted.presented
     )

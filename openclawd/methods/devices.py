@@ -2,7 +2,7 @@
 
 import attrs
 
-from openclawd.auth.scopes import PAIRING
+from openclawd.auth.scopes import PAIRING, covers
 from openclawd.events.event import Event
 from openclawd.methods.method import Call, MethodTable, NoParams
 from openclawd.protocol.codec import NonEmptyStr
@@ -27,6 +27,10 @@ def device_pair_list(call: Call, _params: NoParams) -> object:
 @DEVICES.add("device.pair.approve", scope=PAIRING, params=PairingDecisionParams)
 async def device_pair_approve(call: Call, params: PairingDecisionParams) -> object:
     """Let the device in; it comes back by itself."""
+    request = call.services.devices.find_request(params.request_id)
+    if request is not None and not covers(call.caller.scopes, request.scopes):
+        # Nobody gives away what he does not hold himself.
+        raise invalid_request("cannot approve scopes that this client does not hold")
     device = await call.services.devices.approve(params.request_id)
     if device is None:
         raise invalid_request("unknown requestId")

@@ -160,7 +160,7 @@ class Sessions:
             self._reporter(run).aborted(reason, "")
         return stopped
 
-    async def history(self, session_key: str, limit: int) -> dict[str, object]:
+    async def history(self, session_key: str, limit: int) -> dict[str, Any]:
         """The answer of `chat.history`, and our addition `activeRuns`: what is queued, and said so far."""
         key = self._canonical(session_key)
         for _ in range(_HISTORY_TRIES):
@@ -168,7 +168,7 @@ class Sessions:
             live = self._live(key)
             if all(run.state is not RunState.RUNNING or run.run_id in live for run in transcript.unfinished):
                 break
-        found: dict[str, object] = {"sessionKey": session_key}
+        found: dict[str, Any] = {"sessionKey": session_key}
         if transcript.session_id is not None:
             found["sessionId"] = transcript.session_id
         found["messages"] = for_history(transcript.messages)

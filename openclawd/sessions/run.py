@@ -86,11 +86,11 @@ class Run:
         try:
             with self._scope:
                 return await self._ask(prepare)
-        except Exception as error:
+        except Exception:
             logger.exception("run failed inside", extra={"fields": {"runId": self.record.run_id}})
             return self.failed(
-                f"openclawd failed while it answered ({type(error).__name__}). "
-                "Send the message again; the log has the details: openclawd logs"
+                "openclawd itself failed while it answered. Send the message again; the log has the details:"
+                " openclawd logs"
             )
         return self._stopped()
 

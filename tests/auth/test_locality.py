@@ -67,12 +67,16 @@ def test_a_trusted_proxy_may_say_which_host_was_asked_for() -> None:
     assert locate(seen).host == "127.0.0.1"
 
 
-def test_a_unix_socket_is_not_local_by_its_address() -> None:
-    assert locate(Peer("", unix_uid=1000)) == Locality("", None, is_local=False)
+def test_a_unix_socket_is_on_this_machine() -> None:
+    assert locate(Peer("", unix_uid=1000)) == Locality("unix", None, is_local=True)
+
+
+def test_an_address_that_is_none_is_not_local() -> None:
+    assert not locate(Peer("", host_header="localhost")).is_local
 
 
 def test_a_misspelt_proxy_is_refused() -> None:
-    with pytest.raises(ValueError, match="10.0.0"):
+    with pytest.raises(ValueError, match="does not appear"):
         parse_proxies(("10.0.0.0.1",))
 
 

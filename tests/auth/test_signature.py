@@ -4,6 +4,7 @@ import base64
 import hashlib
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,7 +85,7 @@ def test_a_signature_over_other_scopes_does_not_hold() -> None:
 
 
 def test_the_key_of_another_device_does_not_hold() -> None:
-    other = Device(type(DEVICE.key).generate())
+    other = Device(Ed25519PrivateKey.generate())
     proof: dict[str, object] = {"id": other.id, "publicKey": other.public_key}
     assert verdict(parsed(connect(device=DEVICE, proof=proof))) is SignatureFault.SIGNATURE
 

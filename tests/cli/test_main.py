@@ -1,5 +1,7 @@
 """The command line itself: words, help, exit codes, and that no traceback reaches a user."""
 
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from openclawd import __version__
 from tests.cli.conftest import Shell
 
+ROOT = Path(__file__).parents[2]
 HEAVY = ("trio", "attrs", "cattrs", "orjson", "httpx", "pyjson5", "cryptography")
 
 
@@ -72,6 +75,24 @@ def test_a_failure_under_json_is_json(shell: Shell) -> None:
     assert ran.json["error"]["next"]
 
 
+@pytest.mark.process
+def test_ctrl_c_ends_a_waiting_command_quietly(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        command = subprocess.Popen(
+            [sys.executable, "-m", "openclawd", "health", "--url", f"ws://127.0.0.1:{mute.getsockname()[1]}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+        )
+        peer, _ = mute.accept()
+        with peer:
+            peer.recv(4096)
+            command.send_signal(signal.SIGINT)
+            assert command.communicate(timeout=10) == (b"", b"")
+    assert command.returncode == 130
+
+
+@pytest.mark.process
 def test_a_reader_that_goes_away_is_no_error(shell: Shell) -> None:
     log = shell.state_dir / "openclawd" / "logs" / "openclawd.log"
     log.parent.mkdir(parents=True)
@@ -80,7 +101,7 @@ def test_a_reader_that_goes_away_is_no_error(shell: Shell) -> None:
         f"{sys.executable} -m openclawd logs -n 5000 | head -n 1",
         shell=True,
         env={"OPENCLAW_STATE_DIR": str(shell.state_dir), "PATH": "/usr/bin:/bin"},
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,

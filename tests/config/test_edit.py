@@ -1,6 +1,5 @@
 """Edits leave everything else as it was; the disk has the old file or the new one."""
 
-import os
 import stat
 from pathlib import Path
 
@@ -32,22 +31,25 @@ TOKEN = ["gateway", "auth", "token"]
         ("{gateway: {auth: {token: 1, token: 2}}}", '{gateway: {auth: {token: 1, token: "T"}}}'),
         # a line of its own, as its neighbours have
         (
-            "{\n  gateway: {\n    auth: {\n      mode: 'token', // sic\n    },\n  },\n}\n",
-            "{\n  gateway: {\n    auth: {\n      mode: 'token', // sic\n      token: \"T\",\n    },\n  },\n}\n",
+            "{\n  gateway: {\n    auth: {\n      mode: 'none', // c\n    },\n  },\n}\n",
+            "{\n  gateway: {\n    auth: {\n      mode: 'none', // c\n      token: \"T\",\n    },\n  },\n}\n",
         ),
         (
-            '{\n\t"gateway": {\n\t\t"auth": {\n\t\t\t"mode": "token" // sic\n\t\t}\n\t}\n}\n',
-            '{\n\t"gateway": {\n\t\t"auth": {\n\t\t\t"mode": "token", // sic\n\t\t\t"token": "T"\n\t\t}\n\t}\n}\n',
+            '{\n\t"gateway": {\n\t\t"auth": {\n\t\t\t"mode": "none" // c\n\t\t}\n\t}\n}\n',
+            '{\n\t"gateway": {\n\t\t"auth": {\n\t\t\t"mode": "none", // c\n\t\t\t"token": "T"\n\t\t}\n\t}\n}\n',
         ),
         (
             '{\r\n  "gateway": {\r\n    "auth": {}\r\n  }\r\n}\r\n',
             '{\r\n  "gateway": {\r\n    "auth": {\r\n      "token": "T"\r\n    }\r\n  }\r\n}\r\n',
         ),
         # beside its neighbours, as they are
-        ('{"gateway": {"auth": {"mode": "token"}}}', '{"gateway": {"auth": {"mode": "token", "token": "T"}}}'),
+        (
+            '{"gateway": {"auth": {"mode": "token"}}}',
+            '{"gateway": {"auth": {"mode": "token", "token": "T"}}}',
+        ),
         ("{gateway: {auth: {mode: 'none',}}}", "{gateway: {auth: {mode: 'none', token: \"T\",}}}"),
         ("{gateway: {auth: {/* empty */}}}", '{gateway: {auth: {/* empty */ token: "T"}}}'),
-        ("{gateway: {auth: {a: 1 // c\n}}}", '{gateway: {auth: {a: 1, // c\ntoken: "T"}}}'),
+        ("{gateway: {auth: {a: 1 // c\n}}}", '{gateway: {auth: {a: 1, // c\ntoken: "T"\n}}}'),
         # parents that are not there
         ("{gateway: {port: 1}}", '{gateway: {port: 1, auth: {"token": "T"}}}'),
         (
@@ -57,10 +59,7 @@ TOKEN = ["gateway", "auth", "token"]
     ],
 )
 def test_a_value_is_set_in_the_style_that_is_there(before: str, after: str) -> None:
-    if before.endswith("// c\n}}}"):
-        assert parse(set_value(before, TOKEN, "T")) == parse(after)
-    else:
-        assert set_value(before, TOKEN, "T") == after
+    assert set_value(before, TOKEN, "T") == after
 
 
 def test_the_same_value_changes_nothing() -> None:
@@ -130,9 +129,13 @@ def test_a_value_is_unset_with_its_comma_and_its_line(before: str, path: str, af
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=6)
 KEYS = st.sampled_from(["a", "b", "$c", "d-e", "0", "é", "", "a b"]) | st.text(max_size=3)
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=8
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
 )
-TRIVIA = st.sampled_from(["", "", " ", "\n", "\n  ", "\r\n\t", " // c1\n", "/* c2 */", " /* c3\n { , */ ", "\ufeff", "\u2028"])
+TRIVIA = st.sampled_from(
+    ["", "", " ", "\n", "\n  ", "\r\n\t", " // c1\n", "/* c2 */", " /* c3\n { , */ ", "\ufeff", "\u2028"]
+)
 
 
 @st.composite
@@ -182,11 +185,11 @@ def comments(text: str) -> list[str]:
 @given(json5_texts(), st.lists(KEYS, min_size=1, max_size=3), VALUES)
 def test_setting_says_what_was_meant_and_loses_no_comment(text: str, path: list[str], value: object) -> None:
     before = parse(text)
-    try:
-        result = set_value(text, path, value)
-    except EditError as error:
-        assert "has no place for" in str(error)
+    if not has_place(before, path):
+        with pytest.raises(EditError, match="has no place for"):
+            set_value(text, path, value)
         return
+    result = set_value(text, path, value)
     assert at(parse(result), path) == value
     assert others(parse(result), path[0]) == others(before, path[0])
     if is_new(before, path):
@@ -229,6 +232,23 @@ def is_new(value: object, path: list[str]) -> bool:
         else:
             return True
     return False
+
+
+def has_place(value: object, path: list[str]) -> bool:
+    for step in path:
+        if isinstance(value, list):
+            if not step.isdecimal() or int(step) > len(value):
+                return False
+            if int(step) == len(value):
+                return True
+            value = value[int(step)]
+        elif not isinstance(value, dict):
+            return False
+        elif step not in value:
+            return True
+        else:
+            value = value[step]
+    return True
 
 
 def is_mapping_path(value: object, path: list[str]) -> bool:
@@ -341,21 +361,9 @@ def test_a_token_that_came_in_the_meantime_is_taken(tmp_path: Path) -> None:
     assert ensure_token(stale).config.gateway.auth.token == first
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_token_that_cannot_be_saved_says_what_helps_instead(tmp_path: Path) -> None:
-    loaded = load_config(paths_in(tmp_path), {})
-    tmp_path.chmod(0o500)
+    paths = paths_in(tmp_path)
+    # Nobody, root included, can make a file there.
+    paths.config_file.symlink_to("/proc/self/openclaw.json")
     with pytest.raises(ConfigError, match="OPENCLAW_GATEWAY_TOKEN"):
-        ensure_token(loaded)
-
-
-def test_a_token_that_has_no_place_on_disk_says_what_helps_instead(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    paths = Paths(state_dir=tmp_path, config_file=tmp_path / "file" / "openclaw.json")
-    loaded = load_config(paths_in(tmp_path), {})
-    stale = type(loaded)(**{**{name: getattr(loaded, name) for name in SLOTS}, "paths": paths})
-    with pytest.raises(ConfigError, match="openclaw.json"):
-        ensure_token(stale)
-
-
-SLOTS = ("config", "exists", "raw", "document", "hash", "notices", "environ")
+        ensure_token(load_config(paths, {}))

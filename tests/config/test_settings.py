@@ -15,7 +15,9 @@ def load(gateway: str) -> LoadedConfig:
     return load_text(PATHS, "{gateway: " + gateway + "}", {})
 
 
-def resolve(gateway: str = "{}", environ: dict[str, str] | None = None, **flags: str | int) -> GatewaySettings:
+def resolve(
+    gateway: str = "{}", environ: dict[str, str] | None = None, **flags: str | int
+) -> GatewaySettings:
     return resolve_settings(load(gateway), environ or {}, Flags(**flags))  # type: ignore[arg-type] # by name
 
 
@@ -46,7 +48,7 @@ def test_the_port_is_the_flags_then_the_environments_then_the_files() -> None:
 
 @pytest.mark.parametrize("port", ["0", "65536", "abc", "", "1.5", "-1", "٣", "9" * 5000])
 def test_a_wrong_port_names_where_it_came_from(port: str) -> None:
-    with pytest.raises(UsageError, match="--port is .* expected an integer from 1 to 65535"):
+    with pytest.raises(UsageError, match=r"--port is .* expected an integer from 1 to 65535"):
         resolve(port=port)
     if port:
         assert "OPENCLAW_GATEWAY_PORT is" in refusal(environ={"OPENCLAW_GATEWAY_PORT": port})

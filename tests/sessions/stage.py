@@ -86,6 +86,19 @@ class Stage:
     async def send(self, message: str, run_id: str, key: str = "main", **more: Any) -> dict[str, object]:
         return await self.sessions.send(Send(key, message, run_id, **more))
 
+    async def history(self, key: str = "main", limit: int = 200) -> dict[str, Any]:
+        return await self.sessions.history(key, limit)
+
+    async def settled_history(self, key: str) -> dict[str, Any]:
+        """The history once nothing is queued or running in the session."""
+        with trio.fail_after(60):
+            while True:
+                news = self._news
+                told = await self.history(key, 1000)
+                if not told["activeRuns"]:
+                    return told
+                await news.wait()
+
     async def ended(self, run_id: str) -> dict[str, Any]:
         """The last chat event of a run."""
         return await self.heard(lambda event: event["runId"] == run_id and event.get("state") in ENDS)

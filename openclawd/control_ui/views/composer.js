@@ -68,6 +68,7 @@ export class Composer {
     this.#send.textContent = this.#busy && this.#online ? "Queue" : "Send";
     this.#send.hidden = this.#busy && this.#online && !hasText;
     this.#stop.hidden = !this.#busy || !this.#online;
+    this.#hint.toggleAttribute("data-keys", this.#online);
     this.#hint.textContent = !this.#online
       ? (hasText ? "Your message stays here until the gateway is back" : "")
       : this.#busy ? "Esc stops the answer" : "Enter sends, Shift+Enter breaks the line";

@@ -9,19 +9,19 @@ import { explain } from "../refusals.js";
 const PATIENCE_MS = 4_000;
 
 const SCOPE_WORDS = {
-  "operator.admin": "change everything",
-  "operator.write": "send messages",
-  "operator.read": "read",
-  "operator.approvals": "answer approvals",
-  "operator.pairing": "let devices in",
+  "operator.read": "reading",
+  "operator.write": "sending messages",
+  "operator.approvals": "answering approvals",
+  "operator.pairing": "letting devices in",
 };
 
 function describe(request) {
   const scopes = request.scopes ?? [];
   const rights = scopes.includes("operator.admin") ? "everything"
     : scopes.map((scope) => SCOPE_WORDS[scope] ?? scope).join(", ") || "nothing yet";
-  const kind = request.role === "node" ? "as a node of this gateway" : `and may then do: ${rights}`;
-  return `${request.remoteIp ? `From ${request.remoteIp}` : "From this computer"}, device ${fingerprint(request.deviceId)}, ${kind}.`;
+  const kind = request.role === "node" ? "as a node of this gateway" : `to be allowed ${rights}`;
+  const from = request.remoteIp ? `From ${request.remoteIp}` : "From this computer";
+  return `${from}, device ${fingerprint(request.deviceId)}, ${kind}.`;
 }
 
 export class Dock {

@@ -40,9 +40,10 @@ export class Door {
     if (button) button.disabled = busy;
   }
 
-  draw_gate({ kind, refusal }) {
+  draw_gate(state) {
+    const { kind } = state;
     const isPassword = kind === "password";
-    const why = explainGate(kind, refusal);
+    const why = explainGate(state);
     const field = h("input", {
       id: "secret", type: "password", required: true, "data-focus": true, spellcheck: "false", autocapitalize: "off",
       autocomplete: isPassword ? "current-password" : "off", "aria-describedby": why ? "why" : null,

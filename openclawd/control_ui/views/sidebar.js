@@ -1,7 +1,7 @@
 // The chats of this gateway, and on a phone the sheet that holds them.
 
 import { arrange, byId, h } from "../dom.js";
-import { ago, duration, fullMoment } from "../format.js";
+import { ago, fullMoment, uptime } from "../format.js";
 
 const CHATS_BEFORE_SEARCH = 7;
 
@@ -86,7 +86,7 @@ export class Sidebar {
 
   #foot() {
     if (!this.hello) return;
-    byId("version").textContent = `${this.hello.version} · up ${duration(Date.now() - this.hello.startedAt)}`;
+    byId("version").textContent = `${this.hello.version} · up ${uptime(Date.now() - this.hello.startedAt)}`;
     this.#draw();
   }
 

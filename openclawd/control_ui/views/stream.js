@@ -157,7 +157,7 @@ export class Stream {
     element.dataset.state = item.state ?? "";
     const below = {
       sending: () => h("div", { class: "meta late" }, "Sending…"),
-      queued: () => h("div", { class: "meta" }, h("span", { class: "dot wait" }), "Waits for its turn"),
+      queued: () => h("div", { class: "meta" }, h("span", { class: "dot wait" }), h("span", {}, "Waits for its turn")),
       failed: () => h("div", { class: "meta trouble" },
         h("span", { class: "dot bad" }), h("span", {}, `Not sent: ${item.error}`),
         h("button", { type: "button", class: "link", onclick: () => this.actions.resend(item.runId) }, "Try again"),

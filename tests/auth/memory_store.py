@@ -1,0 +1,34 @@
+"""A device store in memory that keeps what a real one would: JSON, not references."""
+
+import attrs
+
+from openclawd.protocol.codec import decode, encode
+
+
+@attrs.define
+class MemoryStore:
+    """`writes` counts durable changes."""
+
+    devices: dict[str, bytes] = attrs.field(factory=dict)
+    requests: dict[str, bytes] = attrs.field(factory=dict)
+    writes: int = 0
+
+    async def load(self) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+        return _read(self.devices), _read(self.requests)
+
+    async def put_device(self, device_id: str, document: dict[str, object]) -> None:
+        self.devices[device_id] = encode(document)
+        self.writes += 1
+
+    async def put_request(self, request_id: str, document: dict[str, object]) -> None:
+        self.requests[request_id] = encode(document)
+        self.writes += 1
+
+    async def delete_request(self, request_id: str) -> None:
+        self.requests.pop(request_id, None)
+        self.writes += 1
+
+
+def _read(documents: dict[str, bytes]) -> list[dict[str, object]]:
+    values = [decode(document) for document in documents.values()]
+    return [value for value in values if isinstance(value, dict)]

@@ -1,0 +1,96 @@
+"""What a history may weigh, and what a model gets to read of it."""
+
+from typing import Any
+
+from openclawd.agents.model import ModelMessage, Usage
+from openclawd.sessions.prompt import build_messages, system_prompt
+from openclawd.sessions.text import shortened
+from openclawd.sessions.transcript import (
+    MAX_HISTORY_BYTES,
+    assistant_message,
+    for_history,
+    gateway_message,
+    user_message,
+)
+
+
+def answer(text: str, thinking: str = "") -> dict[str, Any]:
+    return assistant_message(
+        "run", None, text=text, thinking=thinking, usage=Usage(), stop_reason="stop", now_ms=1
+    )
+
+
+def test_a_long_text_is_cut_and_says_so() -> None:
+    (message,) = for_history([answer("x" * 12_001, "y" * 13_000)])
+    thinking, text = message["content"]
+    assert text["text"] == "x" * 12_000 + "\n...(truncated)..."
+    assert thinking["thinking"] == "y" * 12_000 + "\n...(truncated)..."
+
+
+def test_a_text_at_the_limit_is_whole() -> None:
+    (message,) = for_history([answer("x" * 12_000)])
+    assert message["content"][0]["text"] == "x" * 12_000
+
+
+def test_a_message_that_is_still_too_large_is_replaced_by_a_placeholder() -> None:
+    large = user_message("run", "", 5) | {"content": [{"type": "text", "text": "x" * 12_000}] * 12}
+    (message,) = for_history([large])
+    assert message["content"] == [{"type": "text", "text": "[chat.history omitted: message too large]"}]
+    assert message["__openclaw"] == {"truncated": True, "reason": "oversized"}
+    assert (message["role"], message["timestamp"]) == ("user", 5)
+
+
+def test_a_history_that_is_too_large_loses_its_oldest_messages() -> None:
+    messages = [user_message(f"run-{number}", "ü" * 11_000, number) for number in range(400)]
+    kept = for_history(messages)
+    assert 0 < len(kept) < 400
+    assert kept[-1]["timestamp"] == 399
+    assert len(kept) * 22_000 <= MAX_HISTORY_BYTES
+
+
+def test_neighbours_of_one_role_become_one_message_and_the_gateway_is_left_out() -> None:
+    stored = [
+        user_message("1", "first", 1),
+        user_message("2", "second", 2),
+        gateway_message("status: fine", 3),
+        answer("both"),
+        user_message("3", "third", 4),
+    ]
+    assert build_messages("be kind", stored, 8_000) == (
+        ModelMessage("system", "be kind"),
+        ModelMessage("user", "first\n\nsecond"),
+        ModelMessage("assistant", "both"),
+        ModelMessage("user", "third"),
+    )
+
+
+def test_a_long_conversation_is_cut_from_its_oldest_and_begins_with_the_user() -> None:
+    stored: list[dict[str, Any]] = []
+    for number in range(50):
+        stored += [
+            user_message(str(number), f"question {number} " + "x" * 500, number),
+            answer(f"answer {number}"),
+        ]
+    stored.append(user_message("last", "and now?", 99))
+    system, first, *_, last = build_messages("be kind", stored, 1_000)
+    assert system.role == "system"
+    assert first.role == "user"
+    assert last == ModelMessage("user", "and now?")
+    assert sum(len(message.text) for message in build_messages("be kind", stored, 1_000)) <= 1_000 * 3
+
+
+def test_the_last_message_is_kept_however_long_it_is() -> None:
+    stored = [user_message("1", "old", 1), answer("older"), user_message("2", "x" * 100_000, 2)]
+    assert [len(message.text) for message in build_messages("s", stored, 1_000)] == [1, 100_000]
+
+
+def test_the_system_prompt_says_who_and_when() -> None:
+    prompt = system_prompt("Molly", 1_795_348_747_000)
+    assert "You are Molly" in prompt
+    assert "22 November 2026" in prompt
+
+
+def test_a_title_is_cut_between_words() -> None:
+    assert shortened("a  short\nline", 60) == "a short line"
+    assert shortened("word " * 30, 20) == "word word word\u2026"
+    assert shortened("x" * 100, 20) == "x" * 19 + "\u2026"
