@@ -1,6 +1,7 @@
 """`config` and `dashboard`: what the files say, without a gateway."""
 
 from tests.cli.conftest import Shell
+from tests.cli.fake_gateway import FakeGateway
 
 CONFIG = """{
   // kept
@@ -71,6 +72,13 @@ def test_dashboard_knows_the_base_path_and_the_port_of_the_environment(shell: Sh
     shell.write_config('{ gateway: { auth: { mode: "none" }, controlUi: { basePath: "/claw" } } }')
     ran = shell("dashboard", "--json", OPENCLAW_GATEWAY_PORT="19002")
     assert ran.json == {"url": "http://127.0.0.1:19002/claw/", "authMode": "none"}
+
+
+def test_dashboard_asks_a_running_gateway_for_its_port(shell: Shell) -> None:
+    shell.write_config(CONFIG)
+    gateway = FakeGateway(answers={"status": lambda _: {"openclawd": {"port": 19_444}}})
+    with gateway.listening(socket=shell.socket):
+        assert shell("dashboard").out == "http://127.0.0.1:19444/#token=abc%2Fdef%2B0123\n"
 
 
 def test_dashboard_without_a_token_says_who_makes_one(shell: Shell) -> None:

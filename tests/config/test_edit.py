@@ -35,8 +35,8 @@ TOKEN = ["gateway", "auth", "token"]
             "{\n  gateway: {\n    auth: {\n      mode: 'none', // c\n      token: \"T\",\n    },\n  },\n}\n",
         ),
         (
-            '{\n\t"gateway": {\n\t\t"auth": {\n\t\t\t"mode": "none" // c\n\t\t}\n\t}\n}\n',
-            '{\n\t"gateway": {\n\t\t"auth": {\n\t\t\t"mode": "none", // c\n\t\t\t"token": "T"\n\t\t}\n\t}\n}\n',
+            '{"gateway": {\n\t"auth": {\n\t\t"mode": "none" // c\n\t}\n}}\n',
+            '{"gateway": {\n\t"auth": {\n\t\t"mode": "none", // c\n\t\t"token": "T"\n\t}\n}}\n',
         ),
         (
             '{\r\n  "gateway": {\r\n    "auth": {}\r\n  }\r\n}\r\n',
@@ -151,8 +151,9 @@ def json5_texts(draw: st.DrawFn) -> str:
 
         if isinstance(value, dict):
             items = list(value.items())
+            last = len(items) - 1
             inside = [
-                f"{gap()}{name(key)}{gap()}:{gap()}{written(item)}{gap()}{comma(index == len(items) - 1)}{gap()}"
+                f"{gap()}{name(key)}{gap()}:{gap()}{written(item)}{gap()}{comma(index == last)}{gap()}"
                 for index, (key, item) in enumerate(items)
             ]
             return "{" + gap() + "".join(inside) + "}"
@@ -219,7 +220,10 @@ def test_the_scanner_sees_what_the_parser_sees(text: str) -> None:
 
 def at(value: object, path: list[str]) -> object:
     for step in path:
-        value = value[int(step)] if isinstance(value, list) else value[step]  # type: ignore[index] # it is there
+        if isinstance(value, list):
+            value = value[int(step)]
+        elif isinstance(value, dict):
+            value = value[step]
     return value
 
 

@@ -114,12 +114,12 @@ def test_every_problem_is_told_with_path_value_line_and_what_was_expected() -> N
       agents: { list: [{ id: "main" }, { id: 7 }] },
       session: { mainKey: null },
     }"""
+    network = 'an IP address or network like "10.0.0.1" or "10.0.0.0/8"'
     assert said(text) == [
         'line 3: gateway.port is "18789", expected an integer from 1 to 65535',
         'line 4: gateway.bind is "everywhere", expected one of auto, lan, loopback, custom, tailnet',
         'line 5: gateway.auth.mode is "tokn", expected one of none, token, password, trusted-proxy',
-        'line 6: gateway.trustedProxies[1] is "proxy", '
-        'expected an IP address or network like "10.0.0.1" or "10.0.0.0/8"',
+        f'line 6: gateway.trustedProxies[1] is "proxy", expected {network}',
         "line 8: agents.list[1].id is 7, expected an agent id: letters, digits, - and _ (64 at most)",
         "line 9: session.mainKey is null, expected a string that is not empty",
     ]
@@ -235,7 +235,10 @@ def test_both_wire_generations_say_who_the_agents_are() -> None:
 
 def test_a_variable_fills_a_string_that_is_read() -> None:
     loaded = load(
-        "{gateway: {auth: {token: '${T}'}}, models: {providers: {x: {baseUrl: 'http://${H}/v1', apiKey: '$${T}'}}}}",
+        """{
+          gateway: {auth: {token: '${T}'}},
+          models: {providers: {x: {baseUrl: 'http://${H}/v1', apiKey: '$${T}'}}},
+        }""",
         T="s3cret",
         H="host",
     )
@@ -256,7 +259,10 @@ def test_a_missing_variable_is_named(environ: dict[str, str]) -> None:
 
 
 def test_the_files_own_variables_count_where_the_environment_has_none() -> None:
-    text = "{env: {A: 'file', vars: {B: 'file', C: '${A}'}, shellEnv: {enabled: true}}, gateway: {auth: {token: '${B}'}}}"
+    text = """{
+      env: {A: 'file', vars: {B: 'file', C: '${A}'}, shellEnv: {enabled: true}},
+      gateway: {auth: {token: '${B}'}},
+    }"""
     loaded = load(text, A="process", B=" ")
     assert loaded.environ == {"A": "process", "B": "file", "C": "process"}
     assert loaded.config.gateway.auth.token is not None
@@ -264,7 +270,8 @@ def test_the_files_own_variables_count_where_the_environment_has_none() -> None:
 
 
 def test_stocks_reference_to_a_variable_is_followed_and_others_are_refused() -> None:
-    text = "{models: {providers: {x: {baseUrl: 'http://h', apiKey: {source: 'SOURCE', provider: 'default', id: 'K'}}}}}"
+    reference = "{source: 'SOURCE', provider: 'default', id: 'K'}"
+    text = "{models: {providers: {x: {baseUrl: 'http://h', apiKey: " + reference + "}}}}"
     loaded = load(text.replace("SOURCE", "env"), K="s3cret")
     key = loaded.config.models.providers["x"].api_key
     assert key is not None

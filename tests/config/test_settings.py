@@ -1,6 +1,7 @@
 """Flags, file and environment brought together, and what is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def resolve(
     return resolve_settings(load(gateway), environ or {}, Flags(**flags))  # type: ignore[arg-type] # by name
 
 
-def refusal(gateway: str = "{}", environ: dict[str, str] | None = None, **flags: str | int) -> str:
+def refusal(gateway: str = "{}", environ: dict[str, str] | None = None, **flags: Any) -> str:
     with pytest.raises(ConfigError) as caught:
         resolve(gateway, environ, **flags)
     assert not isinstance(caught.value, UsageError)

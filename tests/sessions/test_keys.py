@@ -51,8 +51,20 @@ def test_with_global_scope_the_main_session_is_global_and_others_are_not() -> No
 
 @pytest.mark.parametrize(
     "malformed",
-    ["", "   ", "agent", "agent:", "agent:main", "agent:main:", "agent::x", "agent:bad id:x", "a b", "a\x00b"]
-    + ["agent:ü:x", "x" * 513],
+    [
+        "",
+        "   ",
+        "agent",
+        "agent:",
+        "agent:main",
+        "agent:main:",
+        "agent::x",
+        "agent:bad id:x",
+        "a b",
+        "a\x00b",
+        "agent:ü:x",
+        "x" * 513,
+    ],
 )
 def test_a_malformed_key_is_refused(malformed: str) -> None:
     with pytest.raises(MalformedKey):

@@ -1,5 +1,6 @@
 """The rhythm of a streaming answer: first piece at once, the rest paced, nothing forgotten."""
 
+from itertools import pairwise
 from typing import Any
 
 import trio
@@ -24,6 +25,10 @@ class Heard:
 
     def _now(self) -> float:
         return round(trio.current_time() - self._began, 3)
+
+
+def gaps(times: list[float]) -> list[float]:
+    return [round(later - earlier, 3) for earlier, later in pairwise(times)]
 
 
 async def test_the_first_piece_is_sent_at_once_in_both_streams(autojump_clock: Any) -> None:
@@ -52,13 +57,9 @@ async def test_the_whole_text_is_repeated_at_most_every_150_ms(
     for number in range(100):
         heard.pace.add(f"{number} ")
         await trio.sleep(0.010)
-    times = [at for at, _ in heard.chat]
-    assert len(times) == 7
-    assert all(later - earlier >= 0.150 for earlier, later in zip(times, times[1:], strict=False))
-    assert all(
-        later - earlier >= 0.020
-        for (earlier, *_), (later, *_) in zip(heard.agent, heard.agent[1:], strict=False)
-    )
+    assert len(heard.chat) == 7
+    assert min(gaps([at for at, _ in heard.chat])) >= 0.150
+    assert min(gaps([at for at, _, _ in heard.agent])) >= 0.020
 
 
 async def test_a_pause_of_the_provider_does_not_hold_back_the_last_piece(

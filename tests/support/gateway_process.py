@@ -50,6 +50,14 @@ class GatewayProcess:
         file = self.state / "openclawd" / "logs" / "openclawd.log"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
+    def decisions(self, message: str, **fields: object) -> list[dict[str, Any]]:
+        """The log lines that say `message` (`admitted`, `refused`, ...) with these fields."""
+        return [
+            line
+            for line in self.log_lines
+            if line["message"] == message and all(line.get(key) == value for key, value in fields.items())
+        ]
+
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `openclawd` command against this state directory."""
         return subprocess.run(
@@ -61,17 +69,15 @@ class GatewayProcess:
             check=False,
         )
 
-    def start(self, *arguments: str, wait: bool = True) -> None:
-        """Start the process and wait until it is ready."""
-        output = (self.state / "output.txt").open("ab")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "openclawd", "gateway", "--port", str(self.port), *arguments],
-            env=self._env(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-        output.close()
+    def start(self, *arguments: str, shell: str = "", wait: bool = True) -> None:
+        """Start the process and wait until it is ready. `shell` is done before: `umask 0`, `ulimit -n 256`."""
+        command = [sys.executable, "-m", "openclawd", "gateway", "--port", str(self.port), *arguments]
+        if shell:
+            command = ["/bin/sh", "-c", f'{shell} && exec "$@"', "sh", *command]
+        with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                command, env=self._env(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+            )
         if wait:
             self.wait_until_ready()
 
@@ -89,19 +95,33 @@ class GatewayProcess:
         raise AssertionError(f"the gateway did not become ready: {self.output}")
 
     @property
+    def printed(self) -> str:
+        """What it wrote to stdout."""
+        return self._stdout.read_text()
+
+    @property
     def output(self) -> str:
-        """What it printed."""
-        return (self.state / "output.txt").read_text()
+        """What it wrote to stderr."""
+        return self._stderr.read_text()
+
+    @property
+    def _stdout(self) -> Path:
+        return self.state.parent / "stdout.txt"
+
+    @property
+    def _stderr(self) -> Path:
+        return self.state.parent / "stderr.txt"
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
-        return self._end(signal.SIGTERM)
+        return self.end(signal.SIGTERM)
 
     def kill(self) -> int:
         """SIGKILL, as a crash."""
-        return self._end(signal.SIGKILL)
+        return self.end(signal.SIGKILL)
 
-    def _end(self, number: signal.Signals) -> int:
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal and wait for the end; the exit code."""
         process = self.process
         if process is None:
             return 0
@@ -128,6 +148,7 @@ def gateway_process(
     config: Mapping[str, Any] | str = "",
     *arguments: str,
     environment: Mapping[str, str] | None = None,
+    shell: str = "",
     start: bool = True,
 ) -> Generator[GatewayProcess, None, None]:
     """A running gateway; it is killed at the end if it still runs."""
@@ -135,7 +156,7 @@ def gateway_process(
         gateway = GatewayProcess(Path(folder) / "state", config, environment or {})
         try:
             if start:
-                gateway.start(*arguments)
+                gateway.start(*arguments, shell=shell)
             yield gateway
         finally:
             gateway.kill()

@@ -4,17 +4,30 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from tests.support.device import Device
 
 ALL_SCOPES = ("operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing")
 PATIENCE_S = 15.0
+# Largest message a client of ours takes: above the gateway's own limit.
+MAX_MESSAGE_BYTES = 2**26
+
+Params = dict[str, Any]
+
+
+@attrs.frozen
+class Refusal:
+    """A handshake that ended in a no: the `error` of the `res`, and the close behind it."""
+
+    error: dict[str, Any]
+    close: tuple[int, str]
 
 
 class Refused(Exception):
@@ -109,9 +122,13 @@ class WireClient:
         protocol: tuple[int, int] = (3, 3),
         signature: str = "v3",
         role: str = "operator",
+        change: Callable[[Params], object] | None = None,
         **more: object,
     ) -> dict[str, Any]:
-        """Do the handshake: the hello-ok payload. Raises Refused."""
+        """Do the handshake: the hello-ok payload. Raises Refused.
+
+        `more` goes into the finished params; `change` may do anything else to them.
+        """
         challenge = await self.event("connect.challenge")
         params = connect_params(
             challenge["payload"]["nonce"],
@@ -124,8 +141,19 @@ class WireClient:
             signature=signature,
             role=role,
         )
-        self.hello = await self.call("connect", {**params, **more})
+        params |= more
+        if change is not None:
+            change(params)
+        self.hello = await self.call("connect", params)
         return self.hello
+
+    async def refusal(self, **handshake: Any) -> Refusal:
+        """Do a handshake (see `connect`) that must be refused."""
+        try:
+            await self.connect(**handshake)
+        except Refused as refused:
+            return Refusal(refused.error, await self.closed())
+        raise AssertionError("the handshake was accepted")
 
 
 def connect_params(
@@ -178,12 +206,29 @@ async def wire_client(
     port: int,
     *,
     host: str = "127.0.0.1",
+    host_header: str | None = None,
     headers: Sequence[tuple[str, str]] = (),
     resource: str = "/",
 ) -> AsyncGenerator[WireClient, None]:
-    """An open WebSocket to `host:port`; the Host header is what the URL says."""
+    """An open WebSocket to `host:port`; the Host header is what the URL says, unless `host_header` is given."""
     raw = [(name.encode(), value.encode()) for name, value in headers]
-    async with open_websocket(
-        host, port, resource, use_ssl=False, extra_headers=raw, max_message_size=2**26, disconnect_timeout=2
-    ) as socket:
-        yield WireClient(socket)
+    with trio.fail_after(PATIENCE_S):
+        stream = await trio.open_tcp_stream(host, port)
+    async with trio.open_nursery() as reader_nursery:
+        with trio.fail_after(PATIENCE_S):
+            socket = await wrap_client_stream(
+                reader_nursery,
+                stream,
+                host_header or f"{host}:{port}",
+                resource,
+                extra_headers=raw,
+                max_message_size=MAX_MESSAGE_BYTES,
+            )
+        try:
+            yield WireClient(socket)
+        finally:
+            with trio.move_on_after(2, shield=True):
+                await socket.aclose()
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
+            reader_nursery.cancel_scope.cancel()

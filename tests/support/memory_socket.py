@@ -1,0 +1,35 @@
+"""A WebSocket over memory streams: the real wire and a real client library, without a socket."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+import trio
+from trio.abc import Stream
+from trio.testing import memory_stream_pair
+from trio_websocket import WebSocketConnection, wrap_client_stream
+
+from openclawd.net.http import Request, Response, serve_http, text
+from openclawd.net.stream import UpgradedStream
+from openclawd.net.websocket import TrioWebSocketWire, accept_websocket
+
+
+@asynccontextmanager
+async def memory_socket(
+    serve: Callable[[TrioWebSocketWire], Awaitable[None]],
+) -> AsyncGenerator[WebSocketConnection, None]:
+    """`serve` gets the gateway's end; the block gets the client's."""
+
+    async def upgrade(stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
+        async with accept_websocket(UpgradedStream(stream, head, trailing)) as wire:
+            await serve(wire)
+
+    async def respond(_request: Request) -> Response:
+        return text(HTTPStatus.NOT_FOUND, "")
+
+    ours, theirs = memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_http, theirs, respond, upgrade)
+        client = await wrap_client_stream(nursery, ours, "gateway", "/")
+        yield client
+        nursery.cancel_scope.cancel()
