@@ -5,12 +5,19 @@ The token is in its fragment, which a browser sends to no server.
 
 import argparse
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from openclawd.cli.arguments import Commands, add_json
 from openclawd.cli.failure import Failure
 from openclawd.cli.output import print_json
 from openclawd.daemon.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from openclawd.config.paths import Paths
+
+# The link is useful without the answer, so a busy gateway is not waited for.
+_ASK_TIMEOUT_MS: Final = 1_000
 
 
 def add_commands(families: Commands) -> None:
@@ -25,23 +32,27 @@ def _dashboard(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int
     from openclawd.cli.target import bracketed, reachable_host, settings_for
     from openclawd.config.paths import resolve_paths
 
-    settings = settings_for(resolve_paths(environ), environ)
+    paths = resolve_paths(environ)
+    settings = settings_for(paths, environ)
     if not settings.control_ui.enabled:
         raise Failure(
             "The page is switched off (gateway.controlUi.enabled is false).",
             cure="The config: openclawd config file",
             exit_code=ExitCode.CONFIG,
         )
-    page = f"http://{bracketed(reachable_host(settings))}:{settings.port}{settings.control_ui.base_path}/"
-    if settings.auth_mode == "token":
+    running = _running(paths)
+    port = running.get("port") or settings.port
+    auth_mode = running.get("authMode") or settings.auth_mode
+    page = f"http://{bracketed(reachable_host(settings))}:{port}{settings.control_ui.base_path}/"
+    if auth_mode == "token":
         if not settings.token:
             raise Failure("There is no token yet; the gateway makes one.", cure="Start it: openclawd gateway")
         page += f"#token={quote(settings.token.reveal(), safe='')}"
     if arguments.json:
-        print_json({"url": page, "authMode": settings.auth_mode})
+        print_json({"url": page, "authMode": auth_mode})
     else:
         print(page)
-        if settings.auth_mode == "password":
+        if auth_mode == "password":
             print("The page asks for the password.")
     if arguments.open:
         import webbrowser
@@ -49,3 +60,18 @@ def _dashboard(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int
         if not webbrowser.open(page):
             raise Failure("No browser could be opened here.", cure="Open the link above by hand.")
     return ExitCode.OK
+
+
+def _running(paths: "Paths") -> Mapping[str, Any]:
+    """What a running gateway says about its port, which a flag may have set; nothing when none runs."""
+    from openclawd.cli.gateway import running_gateway
+    from openclawd.cli.rpc import converse
+    from openclawd.cli.target import local_socket
+
+    endpoints = list(local_socket(paths))
+    if not endpoints:
+        return {}
+    try:
+        return converse(endpoints, running_gateway, timeout_ms=_ASK_TIMEOUT_MS)
+    except Failure:
+        return {}

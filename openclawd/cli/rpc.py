@@ -134,9 +134,11 @@ async def _over(stream: _Stream, endpoint: Endpoint, conversation: Callable[[Rpc
                 max_message_size=_MAX_MESSAGE_BYTES,
                 receive_buffer_size=_READ_BYTES,
             )
-            results.append(await conversation(Rpc(await _connect(socket, endpoint), socket)))
-            with trio.move_on_after(_CLOSE_TIMEOUT_S):
-                await socket.aclose()
+            try:
+                results.append(await conversation(Rpc(await _connect(socket, endpoint), socket)))
+            finally:
+                with trio.move_on_after(_CLOSE_TIMEOUT_S):
+                    await socket.aclose()
             nursery.cancel_scope.cancel()
     except* Failure as group:
         failure = _only(group)

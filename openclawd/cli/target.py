@@ -58,19 +58,25 @@ def endpoints(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Iter
         yield _from_url(arguments)
         return
     paths = resolve_paths(environ)
-    absent = f"No gateway is running for {paths.state_dir}."
-    if not by_hand and _is_ours(paths.socket):
-        yield Endpoint(name=str(paths.socket), absent=absent, socket=paths.socket)
+    if not by_hand:
+        yield from local_socket(paths)
     settings = settings_for(paths, environ, arguments)
     host = reachable_host(settings)
     yield Endpoint(
         name=f"ws://{bracketed(host)}:{settings.port}",
-        absent=absent,
+        absent=f"No gateway is running for {paths.state_dir}.",
         host=host,
         port=settings.port,
         token=settings.token if settings.auth_mode == "token" else None,
         password=settings.password if settings.auth_mode == "password" else None,
     )
+
+
+def local_socket(paths: Paths) -> Iterator[Endpoint]:
+    """The socket that only this user can reach, if there is one."""
+    if _is_ours(paths.socket):
+        absent = f"No gateway is running for {paths.state_dir}."
+        yield Endpoint(name=str(paths.socket), absent=absent, socket=paths.socket)
 
 
 def settings_for(

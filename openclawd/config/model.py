@@ -253,7 +253,6 @@ class Logging:
     OPEN: ClassVar[bool] = True
 
     level: LogLevel = "info"
-    console_level: LogLevel | None = None
 
 
 @attrs.frozen

@@ -143,4 +143,4 @@ SESSION: Final = _anything(
 
 UI: Final = _anything("seamColor prefs")
 
-LOGGING: Final = _anything("consoleStyle file maxFileBytes redactPatterns redactSensitive")
+LOGGING: Final = _anything("consoleLevel consoleStyle file maxFileBytes redactPatterns redactSensitive")

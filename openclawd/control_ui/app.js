@@ -7,6 +7,7 @@ import { duration } from "./format.js";
 import { Disconnected, Gateway } from "./gateway.js";
 import { renewIdentity } from "./identity.js";
 import { randomHex } from "./bytes.js";
+import { BUILT_IN } from "./transcript.js";
 import { Composer } from "./views/composer.js";
 import { Dock } from "./views/dock.js";
 import { Door } from "./views/door.js";
@@ -92,7 +93,7 @@ function openSession(key, push) {
   }
   const reopened = current?.key === key;
   current = conversation(key);
-  if (!reopened) composer.open(key, nameOf(key));
+  if (!reopened) composer.open(key);
   stream.show(current);
   if (gateway.state.name === "online") current.load();
   drawAround();
@@ -121,9 +122,10 @@ function drawAround() {
   document.title = `${name} · openclawd`;
   composer.update({ online: gateway.state.name === "online", busy: current.busy });
   const row = rowOf(current.key);
-  const model = row?.model ?? sessionDefaults.model ?? "";
+  const { model, modelProvider } = row?.model ? row : sessionDefaults;
   byId("model").hidden = !model;
-  byId("model").textContent = [model, row?.thinkingLevel].filter(Boolean).join(" · ");
+  byId("model").textContent = modelProvider === BUILT_IN ? "no model connected"
+    : [model, row?.thinkingLevel].filter(Boolean).join(" · ");
   const listed = rowOf(current.key) ? sessions : [{ key: current.key }, ...sessions];
   const main = listed.some(({ key }) => key === defaults.mainSessionKey) ? [] : [{ key: defaults.mainSessionKey }];
   const isMain = (session) => session.key === defaults.mainSessionKey;
@@ -241,5 +243,6 @@ for (const button of document.querySelectorAll("#empty [data-send]")) {
   button.addEventListener("click", () => gateway.state.name === "online" && current.send(button.dataset.send));
 }
 
+if (/Mac|iP/.test(navigator.platform)) byId("shortcut").textContent = "⌘ K";
 if (pickCredential()) setView("chat");
 gateway.start();

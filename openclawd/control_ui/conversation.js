@@ -13,6 +13,7 @@ const HISTORY_LIMIT = 200;
 const CLOCK_SLACK_MS = 3_000;
 
 const isCommand = (text) => text.startsWith("/");
+const BEGINS_AFRESH = /^\/(?:new|reset)\b/i;
 const isOpen = (run) => run.state !== "done";
 
 export class Conversation {
@@ -24,6 +25,7 @@ export class Conversation {
   #messages = [];
   #sends = []; // {runId, text, at, state: "sending" | "accepted" | "failed", error?}
   #runs = new Map(); // runId -> {runId, state: "queued" | "running" | "done", parts, ...}
+  #commands = new Map(); // the time stamp of an answer -> the command it answers: a transcript keeps only the answer
   #metas = new Map(); // runId -> what its end said and the transcript does not: time and tokens
   #notes = []; // {key, after, at, text}
   #sequence = 0; // moves with every end of a run: a transcript asked for before it may miss it
@@ -63,7 +65,7 @@ export class Conversation {
     for (const item of remembered) {
       const run = this.#runs.get(item.runId);
       if (item.kind === "user") items.push(run?.state === "queued" ? { ...item, state: "queued" } : item);
-      else if (!run) items.push({ ...item, meta: { ...this.#metas.get(item.runId), ...item.meta } });
+      else if (!run) items.push(...this.#answered(item));
       if (run) withRun(item.runId);
     }
     const sent = new Set(this.#sends.map((send) => send.runId));
@@ -82,6 +84,15 @@ export class Conversation {
       items.splice(index < 0 ? items.length : index, 0, { key: note.key, kind: "note", text: note.text });
     }
     return items;
+  }
+
+  #answered(item) {
+    const command = item.byGateway && this.#commands.get(item.at);
+    const runId = command ? command.runId : item.runId;
+    const answer = { ...item, meta: { ...this.#metas.get(runId), ...item.meta } };
+    if (!command) return [answer];
+    const question = { key: `send:${runId}`, kind: "user", text: command.text, at: command.at, runId };
+    return [question, { ...answer, key: `run:${runId}`, runId }];
   }
 
   #runItem(run) {
@@ -157,9 +168,13 @@ export class Conversation {
       if (ack?.aborted !== undefined) this.#stoppedByText(send, ack);
       else if (ack?.status === "ok") this.load();
       else this.#run(send.runId, send.at);
+      if (BEGINS_AFRESH.test(send.text)) this.load();
       return true;
     } catch (error) {
-      if (error instanceof Disconnected) return false; // stays as it is; resume() sends it again
+      if (error instanceof Disconnected) {
+        this.#gateway.distrust(); // open, but no acknowledgement came: the next connection will tell
+        return false; // stays as it is; resume() sends it again
+      }
       send.state = "failed";
       send.error = error.message;
       return true;
@@ -308,9 +323,9 @@ export class Conversation {
     const next = [...this.#runs.values()].find((one) => one.state === "queued");
     if (next && !this.#runningOther(runId)) Object.assign(next, { state: "running", startedAt: Date.now() });
     const asked = this.#sends.find((send) => send.runId === runId);
-    // The transcript knows what the event did not say: a silent end, a chat begun afresh, what tools answered.
-    if ((state === "final" && !message) || !asked || isCommand(asked.text)
-        || run.parts.some((part) => part.kind === "tool")) this.load();
+    if (asked && isCommand(asked.text) && message?.timestamp) this.#commands.set(message.timestamp, asked);
+    // The transcript knows what the event did not say: a silent end, what was asked elsewhere, what tools answered.
+    if ((state === "final" && !message) || !asked || run.parts.some((part) => part.kind === "tool")) this.load();
     this.#changed();
     return state === "final" ? textOf(message?.content) : null;
   }

@@ -19,18 +19,22 @@ export function day(ms, now = Date.now()) {
   return dayName.format(ms);
 }
 
-/** "0.4 s", "12 s", "3 min", "2 h", "6 d": one figure, the way one would say it. */
-export function duration(ms) {
-  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
-  if (ms < 90_000) return `${Math.round(ms / 1000)} s`;
-  if (ms < 90 * 60_000) return `${Math.round(ms / 60_000)} min`;
+// From one minute on one figure is enough.
+function roughly(ms) {
+  if (ms < 90 * 60_000) return `${Math.max(1, Math.round(ms / 60_000))} min`;
   if (ms < 36 * 3_600_000) return `${Math.round(ms / 3_600_000)} h`;
   return `${Math.round(ms / 86_400_000)} d`;
 }
 
-export const uptime = (ms) => (ms < 60_000 ? "less than a minute" : duration(ms));
+/** "0.4 s", "12 s", "3 min", "2 h", "6 d": the way one would say it. */
+export function duration(ms) {
+  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
+  return ms < 90_000 ? `${Math.round(ms / 1000)} s` : roughly(ms);
+}
 
-export const ago = (ms, now = Date.now()) => (now - ms < 60_000 ? "now" : duration(now - ms));
+// These stand still on the page, so they are never finer than a minute.
+export const uptime = (ms) => (ms < 60_000 ? "just started" : `up ${roughly(ms)}`);
+export const ago = (ms, now = Date.now()) => (now - ms < 60_000 ? "now" : roughly(now - ms));
 
 /** "Firefox on Linux": what a person calls this browser when asked whether to let it in. */
 export function browserName(agent) {

@@ -101,6 +101,11 @@ export class Gateway {
     else if (this.#timer && !this.#socket) this.#open();
   }
 
+  /** What should have been answered was not: begin anew on another connection. */
+  distrust() {
+    if (this.state.name === "online") this.#ended();
+  }
+
   /** A person asks for a new try, with whatever credential there is now. */
   retry() {
     this.#attempt = 0;

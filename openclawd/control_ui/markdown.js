@@ -46,7 +46,7 @@ function tame(fragment) {
     // A picture from elsewhere tells elsewhere that one reads; it is a link until somebody wants to see it.
     const text = image.alt || "image";
     const href = image.getAttribute("src");
-    image.replaceWith(href && !image.closest("a")
+    image.replaceWith(/^https?:/i.test(href) && !image.closest("a")
       ? h("a", { href, target: "_blank", rel: "noopener noreferrer" }, `${text} ↗`) : text);
   }
   for (const input of fragment.querySelectorAll("input")) {

@@ -39,10 +39,16 @@ function parts(content) {
 
 const usageTotal = (usage) => usage?.totalTokens ?? (usage?.input ?? 0) + (usage?.output ?? 0);
 
+/** The provider of the model that answers when none is connected. */
+export const BUILT_IN = "openclawd";
+
+// The answer to a command: an answer of its own, whatever stands before it.
+const saidByGateway = (message) => message.model === "gateway-injected";
+
 /** The quiet line below an answer: {model?, tokens?}, only what is known. */
 export function metaOf(message) {
   const meta = {};
-  if (message?.model && message.model !== "gateway-injected") meta.model = message.model;
+  if (message?.model && !saidByGateway(message) && message.provider !== BUILT_IN) meta.model = message.model;
   const tokens = usageTotal(message?.usage);
   if (tokens) meta.tokens = tokens;
   return meta;
@@ -77,9 +83,11 @@ export function historyItems(messages) {
       const stopped = message.stopReason === "aborted" || Boolean(message.openclawAbort);
       const error = message.errorMessage ?? null;
       if (!own.length && !error && !stopped) continue;
-      const mine = runId ? items.findLast((item) => item.kind === "answer" && item.runId === runId) : last;
+      const continues = last && !last.runId && !saidByGateway(message) && !last.byGateway ? last : null;
+      const mine = runId ? items.findLast((item) => item.kind === "answer" && item.runId === runId) : continues;
       last = mine ?? place({ key, kind: "answer", parts: [], runId });
       last.parts.push(...own);
+      last.byGateway = saidByGateway(message);
       Object.assign(last, { at, meta: metaOf(message), stopped, error });
     } else if (message.role === "toolResult") {
       const result = textOf(message.content);

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import attrs
 import trio
@@ -22,6 +23,7 @@ from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.house import House, Sockets, now_ms
 from openclawd.daemon.lock import state_lock
 from openclawd.daemon.log import configure_logging
+from openclawd.daemon.notify import Notifier
 from openclawd.daemon.refusal import StartRefused
 from openclawd.daemon.sockets import bind_tcp, bind_unix, bound_port
 from openclawd.store.database import open_database
@@ -79,6 +81,8 @@ def _run(
     process.callback(sockets.unix.socket.close)
     process.callback(paths.socket.unlink, missing_ok=True)
 
+    notifier = Notifier(environ)
+
     async def live() -> None:
         async with open_database(paths.database) as database:
             house = House(
@@ -88,11 +92,17 @@ def _run(
                 sockets=sockets,
                 log_file=log.path,
             )
-            await house.live(started=_announce, stop=_stop_signal)
+            await house.live(started=_announce, stop=_asked_to_stop)
+
+    async def _asked_to_stop() -> str:
+        reason = await _stop_signal()
+        notifier.stopping()
+        return reason
 
     def _announce() -> None:
-        # What was built until here lives as long as the process; collections need not look at it again.
+        # What was built until here lives as long as the process; collections need not look at it.
         gc.freeze()
+        gc.enable()
         port = bound_port(tcp)
         _log.info(
             "ready",
@@ -107,6 +117,7 @@ def _run(
                 }
             },
         )
+        notifier.ready(f"listening on port {port}, {settings.bind}")
         _print_link(settings, port, environ)
 
     trio.run(live, strict_exception_groups=True)
@@ -144,7 +155,7 @@ def _print_link(settings: GatewaySettings, port: int, environ: Mapping[str, str]
         if _output_is_kept(environ):
             link += "  (with its token: openclawd dashboard)"
         else:
-            link += f"#token={settings.token.reveal()}"
+            link += f"#token={quote(settings.token.reveal(), safe='')}"
     print(f"\n  Dashboard: {link}\n", flush=True)
 
 

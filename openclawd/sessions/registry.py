@@ -74,6 +74,8 @@ class Sessions:
         self._new_id = new_id
         self._sessions: dict[str, Session] = {}
         self._nursery: trio.Nursery | None = None
+        # Sessions that got work while nobody served, which the store's list from the start may lack.
+        self._owed: set[str] = set()
         self._stopped = trio.Event()
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -85,8 +87,9 @@ class Sessions:
                 await self._give_up(run)
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                for key in unfinished.session_keys:
+                for key in self._owed.union(unfinished.session_keys):
                     self._wake(key)
+                self._owed.clear()
                 task_status.started()
                 try:
                     await trio.sleep_forever()
@@ -152,11 +155,11 @@ class Sessions:
         session = self._session(key)
         session.holders += 1
         try:
-            stopped, never_begun = await session.stop(run_id, reason)
+            stopped, untold = await session.stop(run_id, reason)
         finally:
             session.holders -= 1
             self._release(session)
-        for run in never_begun:
+        for run in untold:
             self._reporter(run).aborted(reason, "")
         return stopped
 
@@ -213,6 +216,7 @@ class Sessions:
 
     def _wake(self, key: str) -> None:
         if self._nursery is None:
+            self._owed.add(key)
             return
         session = self._session(key)
         session.wake()
@@ -277,13 +281,11 @@ def _answered_before(run: RunRecord) -> dict[str, object]:
 
 
 def _active_run(record: RunRecord, live: Run | None) -> dict[str, object]:
-    running = live is not None or record.state is RunState.RUNNING
-    row: dict[str, object] = {
+    if live is None:
+        return {"runId": record.run_id, "state": "queued", "text": ""}
+    return {
         "runId": record.run_id,
-        "state": "running" if running else "queued",
-        "text": live.text if live is not None else "",
+        "state": "running",
+        "text": live.text,
+        "startedAt": live.record.started_at_ms,
     }
-    started_at = live.record.started_at_ms if live is not None else record.started_at_ms
-    if started_at is not None:
-        row["startedAt"] = started_at
-    return row

@@ -68,23 +68,24 @@ class Session:
                 await trio.sleep(RETRY_S)
 
     async def stop(self, run_id: str | None, reason: StopReason) -> tuple[list[str], tuple[RunRecord, ...]]:
-        """Stop the run, or all runs; returns the ids that ended so, and the runs that never began."""
+        """Stop the run, or all runs; returns the ids that ended so, and the runs nobody has told of it."""
         async with self._claiming:
             found = await self._queue.abort_queued(self.key, run_id, self._now_ms())
             run = self.current
         stopped: list[str] = []
+        untold = list(found.ended)
         for record in found.running:
             if run is None or run.record.run_id != record.run_id:
                 # Nobody does it: the store failed when it should have taken the outcome.
                 if await self._queue.finish(record.run_id, Ending(RunState.ABORTED), self._now_ms()):
-                    stopped.append(record.run_id)
+                    untold.insert(0, record)
                 continue
             run.stop(reason)
             with trio.move_on_after(STOP_WAIT_S):
                 await run.settled.wait()
             if run.state is RunState.ABORTED:
                 stopped.append(record.run_id)
-        return stopped + [record.run_id for record in found.ended], found.ended
+        return stopped + [record.run_id for record in untold], tuple(untold)
 
     async def _claim(self) -> Run | None:
         async with self._claiming:
@@ -103,10 +104,10 @@ class Session:
             run.report(ending)
         finally:
             self.current = None
+            run.settled.set()
             if cancelled:
                 with trio.CancelScope(shield=True):
                     await self._queue.requeue(record.run_id)
-            run.settled.set()
 
     async def _settle(self, record: RunRecord, ending: Ending) -> Ending:
         """Put the outcome on disk, also when the process is stopping: the model has done its work."""

@@ -75,13 +75,12 @@ class Conversations:
         """The session of a key, if anything was ever said in it."""
         return await self._database.read(lambda connection: _session(connection, session_key))
 
-    async def sessions(self, *, since_ms: int = 0, limit: int | None = None) -> list[SessionRecord]:
+    async def sessions(self, *, since_ms: int = 0) -> list[SessionRecord]:
         """Sessions changed since then, the newest first."""
 
         def job(connection: sqlite3.Connection) -> list[SessionRecord]:
             rows = connection.execute(
-                f"{_SELECT} WHERE updated_at_ms >= ? ORDER BY updated_at_ms DESC, session_key LIMIT ?",
-                (since_ms, -1 if limit is None else limit),
+                f"{_SELECT} WHERE updated_at_ms >= ? ORDER BY updated_at_ms DESC, session_key", (since_ms,)
             ).fetchall()
             return [_record(row) for row in rows]
 

@@ -13,7 +13,7 @@ from openclawd.agents.roster import AgentProfile, Roster
 from openclawd.events.event import Event
 from openclawd.sessions.registry import Send, Sessions
 from openclawd.store.conversations import Conversations
-from openclawd.store.database import open_database
+from openclawd.store.database import Database, open_database
 from openclawd.store.runs import RunQueue
 
 PATIENCE_S = 10
@@ -72,6 +72,7 @@ class Stage:
         self.events: list[Event] = []
         self.now_ms = 1_800_000_000_000
         self.sessions: Sessions
+        self.database: Database
         self._news = trio.Event()
 
     def publish(self, event: Event) -> None:
@@ -145,6 +146,7 @@ async def stage(
     model = ScriptedModel(script)
     held = Stage(model)
     async with open_database(directory / "state.sqlite3") as database:
+        held.database = database
         held.sessions = Sessions(
             RunQueue(database),
             Conversations(database),

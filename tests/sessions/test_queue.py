@@ -148,6 +148,16 @@ async def test_what_was_queued_before_a_restart_is_done_after_it(tmp_path: Path)
         assert await held.send("hello", "run-1") == {"runId": "run-1", "status": "ok"}
 
 
+async def test_what_is_accepted_before_sessions_are_served_is_done_when_they_are(tmp_path: Path) -> None:
+    async with stage(tmp_path, serving=False) as held, trio.open_nursery() as nursery:
+        nursery.start_soon(held.send, "hello", "run-1")
+        await nursery.start(held.sessions.serve)
+        await held.send("again", "run-2", key="garden")
+        await held.ended("run-1")
+        await held.ended("run-2")
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_stop_of_the_process_puts_runs_back_under_their_ids(tmp_path: Path) -> None:
     gate = Gate()
     async with stage(tmp_path, gate.script) as held:

@@ -269,3 +269,27 @@ async def test_a_malformed_key_is_refused_by_name(tmp_path: Path) -> None:
     async with stage(tmp_path) as held:
         with pytest.raises(RequestError, match="session key 'agent:main' is incomplete"):
             await held.send("hello", "run-1", key="agent:main")
+
+
+async def test_an_answer_that_cannot_be_saved_is_an_error_and_not_a_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def long_winded(_: str, emit: Emit) -> Completion:
+        await held.database.read(
+            lambda connection: connection.execute("PRAGMA max_page_count = 1").fetchone()
+        )
+        emit(TextDelta("x" * 200_000))
+        return Completion("stop", Usage())
+
+    async with stage(tmp_path, long_winded) as held:
+        await held.send("tell me everything", "run-1")
+        error = await held.ended("run-1")
+        assert error["state"] == "error"
+        assert "could not be saved" in error["errorMessage"]
+        assert "the disk is full" in error["errorMessage"]
+        await held.database.read(
+            lambda connection: connection.execute("PRAGMA max_page_count = 9999").fetchone()
+        )
+        assert await held.sessions.abort("main", None) == ["run-1"], "nobody does it any more"
+        assert held.of("run-1", "chat")[-1]["state"] == "aborted"
+    assert "outcome not written" in caplog.text

@@ -70,7 +70,7 @@ class GatewayProcess:
         )
 
     def start(self, *arguments: str, shell: str = "", wait: bool = True) -> None:
-        """Start the process and wait until it is ready. `shell` is done before: `umask 0`, `ulimit -n 256`."""
+        """Start the process and wait until it is ready. `shell` is done before: `ulimit -n 256`, say."""
         command = [sys.executable, "-m", "openclawd", "gateway", "--port", str(self.port), *arguments]
         if shell:
             command = ["/bin/sh", "-c", f'{shell} && exec "$@"', "sh", *command]

@@ -37,9 +37,8 @@ export class Composer {
     this.#box.addEventListener("blur", () => this.#showCommands([]));
   }
 
-  open(key, name) {
+  open(key) {
     this.#key = key;
-    this.#box.placeholder = `Message ${name}  ( / for commands )`;
     this.text = sessionStore.get(DRAFTS)?.[key] ?? "";
   }
 

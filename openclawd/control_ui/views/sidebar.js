@@ -86,7 +86,7 @@ export class Sidebar {
 
   #foot() {
     if (!this.hello) return;
-    byId("version").textContent = `${this.hello.version} · up ${uptime(Date.now() - this.hello.startedAt)}`;
+    byId("version").textContent = `${this.hello.version} · ${uptime(Date.now() - this.hello.startedAt)}`;
     this.#draw();
   }
 
@@ -103,6 +103,7 @@ export class Sidebar {
       this.close();
       byId("message").focus();
     } else if (event.key === "Enter") {
+      event.preventDefault(); // or the message box, which has the focus by then, takes it for a new line
       const [first] = this.#matching();
       if (first) this.#choose(first.key);
     } else if (event.key === "ArrowDown") {

@@ -217,7 +217,7 @@ export class Stream {
     row.replaceChildren(...[
       item.stopped && h("span", {}, "stopped"),
       item.at && h("time", { datetime: new Date(item.at).toISOString(), title: fullMoment(item.at) }, timeOfDay(item.at)),
-      tookMs && h("span", {}, duration(tookMs)),
+      tookMs >= 100 && h("span", {}, duration(tookMs)),
       tokens && h("span", {}, `${count(tokens)} tokens`),
       model && h("span", {}, model),
       text() && copyButton(text, "Copy this answer"),
