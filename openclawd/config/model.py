@@ -115,6 +115,7 @@ class AgentDefaults:
 
     model: ModelChoice = ModelChoice()
     workspace: Text | None = None
+    timeout_seconds: Count = Count(600)
 
 
 @attrs.frozen

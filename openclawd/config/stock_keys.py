@@ -114,7 +114,7 @@ AGENT_DEFAULTS: Final = _anything(
     bootstrapTotalMaxChars cliBackends compaction contextPruning contextTokens elevatedDefault embeddedPi
     envelopeElapsed envelopeTimestamp envelopeTimezone heartbeat humanDelay imageMaxDimensionPx imageModel
     maxConcurrent mediaMaxMb memorySearch models params repoRoot sandbox skills skipBootstrap subagents
-    thinkingDefault timeFormat timeoutSeconds tools typingIntervalSeconds typingMode userTimezone
+    thinkingDefault timeFormat tools typingIntervalSeconds typingMode userTimezone
     verboseDefault
     """
 )

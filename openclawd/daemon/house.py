@@ -111,6 +111,7 @@ class House:
             publish=self._hub.publish,
             now_ms=now_ms,
             status_lines=self._status_lines,
+            timeout_ms=loaded.config.agents.defaults.timeout_seconds * 1000,
         )
         self._health = Health(
             measure=self._measure,

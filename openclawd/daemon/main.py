@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -81,7 +81,7 @@ def _run(
     process.callback(sockets.unix.socket.close)
     process.callback(paths.socket.unlink, missing_ok=True)
 
-    notifier = Notifier(environ)
+    notifier = process.enter_context(closing(Notifier(environ)))
 
     async def live() -> None:
         async with open_database(paths.database) as database:

@@ -27,11 +27,16 @@ class Notifier:
         """The end has begun."""
         self._send("STOPPING=1\nSTATUS=saying goodbye to clients")
 
+    def close(self) -> None:
+        """Let go of the supervisor's socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     def _send(self, state: str) -> None:
         if self._socket is None:
             return
         try:
             self._socket.sendall(state.encode())
         except OSError:
-            # The supervisor has gone away; there is nobody left to tell.
-            self._socket = None
+            self.close()  # the supervisor has gone away; there is nobody left to tell

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,33 +19,32 @@ def supervisor(tmp_path: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-def notifier(supervisor: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Notifier:
+@pytest.fixture
+def notifier(supervisor: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Notifier]:
     # The library reads the process's own environment.
     monkeypatch.setenv("NOTIFY_SOCKET", str(supervisor.getsockname()))
-    return Notifier(os.environ)
+    with closing(Notifier(os.environ)) as ours:
+        yield ours
 
 
-def test_readiness_is_told_with_a_status(supervisor: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    notifier(supervisor, monkeypatch).ready("port 18789")
+def test_readiness_is_told_with_a_status(supervisor: socket.socket, notifier: Notifier) -> None:
+    notifier.ready("port 18789")
 
     assert supervisor.recv(1000) == b"READY=1\nSTATUS=port 18789"
 
 
-def test_the_end_is_told_before_it_happens(
-    supervisor: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    notifier(supervisor, monkeypatch).stopping()
+def test_the_end_is_told_before_it_happens(supervisor: socket.socket, notifier: Notifier) -> None:
+    notifier.stopping()
 
     assert supervisor.recv(1000).startswith(b"STOPPING=1\n")
 
 
 def test_a_supervisor_that_has_gone_away_disturbs_nothing(
-    supervisor: socket.socket, monkeypatch: pytest.MonkeyPatch
+    supervisor: socket.socket, notifier: Notifier
 ) -> None:
-    ours = notifier(supervisor, monkeypatch)
     supervisor.close()
-    ours.ready("port 18789")
-    ours.stopping()
+    notifier.ready("port 18789")
+    notifier.stopping()
 
 
 def test_without_a_supervisor_nothing_is_told() -> None:

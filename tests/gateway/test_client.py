@@ -58,7 +58,11 @@ class Table:
     """One client on the gateway's side, and the client's end of its socket."""
 
     def __init__(
-        self, *, role: str = "operator", scopes: frozenset[str] = frozenset({"operator.read"}), generation: int = 3
+        self,
+        *,
+        role: str = "operator",
+        scopes: frozenset[str] = frozenset({"operator.read"}),
+        generation: int = 3,
     ) -> None:
         self.role, self.scopes, self.generation = role, scopes, generation
         self.client: Client | None = None
@@ -270,7 +274,9 @@ async def test_a_client_that_never_reads_is_let_go_as_a_slow_consumer(autojump_c
     assert table.ended == Close(1008, "slow consumer")
 
 
-async def test_what_may_be_dropped_is_dropped_for_a_client_that_does_not_read(autojump_clock: MockClock) -> None:
+async def test_a_droppable_event_is_dropped_for_a_client_that_does_not_read(
+    autojump_clock: MockClock,
+) -> None:
     table = Table()
     one_mib = text_frame(b'"' + b"x" * 2**20 + b'"')
     async with memory_socket(table.serve):

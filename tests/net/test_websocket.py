@@ -14,12 +14,12 @@ from tests.support.memory_socket import memory_socket
 
 
 async def closed(client: WebSocketConnection) -> tuple[int, str]:
-    with pytest.raises(ConnectionClosed) as caught:
-        while True:
+    while True:
+        try:
             await client.get_message()
-    reason = caught.value.reason
-    assert reason is not None
-    return reason.code, reason.reason or ""
+        except ConnectionClosed as ended:
+            reason = ended.reason
+            return (reason.code, reason.reason or "") if reason else (1006, "")
 
 
 async def test_frames_that_we_encode_arrive_beside_the_library_s_own(autojump_clock: MockClock) -> None:
@@ -54,12 +54,11 @@ async def test_a_stranger_who_sends_too_much_gets_1009(autojump_clock: MockClock
             await wire.receive()
         await wire.close(TOO_BIG)
 
-    async with memory_socket(serve) as client:
-        async with trio.open_nursery() as nursery:
-            for _ in range(pieces):
-                nursery.start_soon(client.send_message, "x" * (2 * PRE_ADMISSION_MAX))
-            assert await closed(client) == (1009, "")
-            nursery.cancel_scope.cancel()
+    async with memory_socket(serve) as client, trio.open_nursery() as nursery:
+        for _ in range(pieces):
+            nursery.start_soon(client.send_message, "x" * (2 * PRE_ADMISSION_MAX))
+        assert await closed(client) == (1009, "")
+        nursery.cancel_scope.cancel()
 
 
 async def test_the_limit_counts_bytes_and_not_characters(autojump_clock: MockClock) -> None:
