@@ -72,7 +72,8 @@ const sidebar = new Sidebar({ open: (key) => openSession(key, true), fresh: star
 function canonical(key) {
   const name = (key ?? "").trim().toLowerCase();
   if (!name || name === "main") return defaults.mainSessionKey;
-  return name.startsWith("agent:") || name === "global" || name === "unknown" ? name : `agent:${defaults.defaultAgentId}:${name}`;
+  if (name.startsWith("agent:") || name === "global" || name === "unknown") return name;
+  return `agent:${defaults.defaultAgentId}:${name}`;
 }
 
 const keyInAddress = () => canonical(new URLSearchParams(location.search).get("session"));
@@ -180,10 +181,10 @@ gateway.on("state", (state) => {
   pill.show(state);
   dock.connection(state);
   stream.online = state.name === "online";
-  const needsPerson = door.show(state);
   const { view } = document.body.dataset;
-  if (needsPerson) setView("door");
+  if (door.needed(state)) setView("door");
   else if (state.name !== "connecting" || (view === "start" && pickCredential())) setView("chat");
+  door.show(state);
   drawAround();
 });
 
@@ -216,6 +217,8 @@ gateway.on("event", (name, payload) => {
     if (payload.state !== "delta") refreshSessions();
   } else if (name === "agent") {
     conversations.get(payload.sessionKey)?.heardAgent(payload);
+    // A chat gets its name from its first message.
+    if (payload.data?.phase === "start" && payload.stream === "lifecycle" && !rowOf(payload.sessionKey)) refreshSessions();
   } else if (name === "device.pair.requested" || name === "device.pair.resolved") {
     refreshDevices();
   }

@@ -53,15 +53,18 @@ export class Conversation {
   }
 
   items() {
-    const items = historyItems(this.#messages);
+    const remembered = historyItems(this.#messages);
+    const items = [];
     const placed = new Set();
     const withRun = (runId) => {
       const run = this.#runs.get(runId);
       if (!run || placed.has(runId)) return;
       placed.add(runId);
-      if (run.state !== "queued") items.push(this.#runItem(run));
+      if (run.state === "queued") return;
+      // What a run under way has already finished saying, before its tools ran, is in the transcript.
+      const before = remembered.find((item) => item.kind === "answer" && item.runId === runId);
+      items.push(this.#runItem(run, isOpen(run) ? before?.parts : []));
     };
-    const remembered = items.splice(0);
     for (const item of remembered) {
       const run = this.#runs.get(item.runId);
       if (item.kind === "user") items.push(run?.state === "queued" ? { ...item, state: "queued" } : item);
@@ -95,9 +98,10 @@ export class Conversation {
     return [question, { ...answer, key: `run:${runId}`, runId }];
   }
 
-  #runItem(run) {
+  #runItem(run, partsBefore = []) {
     return {
-      key: `run:${run.runId}`, kind: "answer", runId: run.runId, parts: run.parts, at: run.endedAt ?? null,
+      key: `run:${run.runId}`, kind: "answer", runId: run.runId, parts: [...partsBefore, ...run.parts],
+      at: run.endedAt ?? null,
       live: run.state === "running", meta: run.meta ?? {}, stopped: run.stopped, error: run.error,
     };
   }

@@ -6,7 +6,8 @@ waits for it.
 """
 
 import logging
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import attrs
 import trio
@@ -14,7 +15,6 @@ import trio
 from openclawd.events.outbox import Outbox
 from openclawd.gateway.router import Router, Unauthorised
 from openclawd.gateway.wire import Wire, WireClosed, WireOverflow
-from openclawd.methods.method import Method
 from openclawd.protocol.closes import NORMAL, REPEATED_UNAUTHORIZED, SLOW_CONSUMER, TOO_BIG, Close
 from openclawd.protocol.codec import NotJson
 from openclawd.protocol.errors import RequestError, invalid_request, unavailable
@@ -72,13 +72,15 @@ class Client:
         else.
         """
         self._answer(first)
-        try:
-            async with trio.open_nursery(strict_exception_groups=True) as self._nursery:
-                self._wake_writer()
+        async with trio.open_nursery(strict_exception_groups=True) as client_nursery:
+            self._nursery = client_nursery
+            self._wake_writer()
+            try:
                 await self._read()
-                self._nursery.cancel_scope.cancel()
-        finally:
-            self._nursery = None
+            finally:
+                # Who offers from here on must not find a nursery that takes nobody in any more.
+                self._nursery = None
+            client_nursery.cancel_scope.cancel()
         return self._ending or NORMAL
 
     def offer(self, frame: bytes, *, drop_if_slow: bool) -> None:
@@ -158,22 +160,24 @@ class Client:
             self._refuse(request, refused)
             return
         self._unauthorised = 0
-        if not method.waits:
-            self._answer(self._router.call_now(self, request, method))
-        elif self._requests >= MAX_REQUESTS:
+        answer = self._router.start(self, request, method)
+        if isinstance(answer, bytes):
+            self._answer(answer)
+        elif self._requests >= MAX_REQUESTS or self._nursery is None:
+            answer.close()
             busy = unavailable(
                 f"{MAX_REQUESTS} requests of this connection are under way; retry when some have ended",
                 retryable=True,
                 retry_after_ms=BUSY_RETRY_MS,
             )
             self._answer(response_error(request.id, busy.shape))
-        elif self._nursery is not None:
+        else:
             self._requests += 1
-            self._nursery.start_soon(self._call, request, method)
+            self._nursery.start_soon(self._wait_for, answer)
 
-    async def _call(self, request: Request, method: Method) -> None:
+    async def _wait_for(self, answer: Coroutine[Any, Any, bytes]) -> None:
         try:
-            self._answer(await self._router.call(self, request, method))
+            self._answer(await answer)
         finally:
             self._requests -= 1
 

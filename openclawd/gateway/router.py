@@ -1,8 +1,9 @@
 """From a request to its method: role, scope, params, handler, answer (protocol: common method errors)."""
 
+import inspect
 import logging
-from collections.abc import Awaitable, Mapping
-from typing import Final, cast
+from collections.abc import Awaitable, Coroutine, Mapping
+from typing import Any, Final
 
 from openclawd.auth.scopes import ADMIN, allows
 from openclawd.methods.method import AnyParams, Call, Caller, Method
@@ -44,36 +45,34 @@ class Router:
             raise invalid_request(f"unknown method: {name}")
         return method
 
-    def start(self, caller: Caller, request: Request, method: Method) -> object | Awaitable[object]:
-        """Check params and call the handler. Raises RequestError for params of the wrong shape."""
-        given = _NO_PARAMS if request.params is None else request.params
-        if method.params is AnyParams:
-            params: object = AnyParams(given)
-        else:
-            try:
-                params = structure(given, method.params)
-            except InvalidValue as error:
-                problem = error.text(first_only=caller.wire_generation > V3)
-                raise invalid_request(f"invalid {method.name} params: {problem}") from None
-        return method.handler(Call(caller, self._services), params)
-
-    def call_now(self, caller: Caller, request: Request, method: Method) -> bytes:
-        """The answer of a method that does not wait."""
+    def start(self, caller: Caller, request: Request, method: Method) -> bytes | Coroutine[Any, Any, bytes]:
+        """The answer, or, of a handler that waits, what will be the answer; never raises."""
         try:
-            return response_ok(request.id, self.start(caller, request, method))
-        except Exception as error:  # noqa: BLE001  the fence round one request
-            return self.failed(request, error)
-
-    async def call(self, caller: Caller, request: Request, method: Method) -> bytes:
-        """The answer of a method that waits."""
-        try:
-            result = await cast(Awaitable[object], self.start(caller, request, method))
+            result = method.handler(Call(caller, self._services), self._params(caller, request, method))
+            if inspect.iscoroutine(result):
+                return self._finish(request, result)
             return response_ok(request.id, result)
         except Exception as error:  # noqa: BLE001  the fence round one request
-            return self.failed(request, error)
+            return self._failed(request, error)
 
-    def failed(self, request: Request, error: Exception) -> bytes:
-        """The answer to a request whose handler raised; what nobody foresaw is logged with its traceback."""
+    async def _finish(self, request: Request, waiting: Awaitable[object]) -> bytes:
+        try:
+            return response_ok(request.id, await waiting)
+        except Exception as error:  # noqa: BLE001  the fence round one request
+            return self._failed(request, error)
+
+    def _params(self, caller: Caller, request: Request, method: Method) -> object:
+        given = _NO_PARAMS if request.params is None else request.params
+        if method.params is AnyParams:
+            return AnyParams(given)
+        try:
+            return structure(given, method.params)
+        except InvalidValue as error:
+            problem = error.text(first_only=caller.wire_generation > V3)
+            raise invalid_request(f"invalid {method.name} params: {problem}") from None
+
+    def _failed(self, request: Request, error: Exception) -> bytes:
+        """What nobody foresaw is logged with its traceback; the client learns where to look."""
         if isinstance(error, RequestError):
             return response_error(request.id, error.shape)
         _log.error("method failed", extra={"fields": {"method": request.method}}, exc_info=error)

@@ -1,12 +1,11 @@
 """What an RPC method is: a name, what the caller must hold, the shape of its params, a handler.
 
-A handler is a plain function when it needs nothing but memory, and then runs in the reader's own turn;
-anything that waits is a coroutine function and gets a task, so that a slow request never holds back another
-of the same client.
+A handler that needs nothing but memory answers at once, in the reader's own turn; one that has to wait gives
+back a coroutine, which gets a task of its own, so that a slow request never holds back another of the same
+client.
 """
 
-import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 import attrs
@@ -14,7 +13,7 @@ import attrs
 from openclawd.methods.services import Services
 
 P = TypeVar("P")
-# What a handler gives back: JSON, unless it is a coroutine that will.
+# Gives back JSON, or a coroutine that will.
 Handler = Callable[..., object]
 
 
@@ -59,7 +58,6 @@ class Method:
     scope: str | None
     params: type[Any]
     handler: Handler
-    waits: bool
 
 
 class MethodTable:
@@ -70,11 +68,11 @@ class MethodTable:
 
     def add(
         self, name: str, *, scope: str | None, params: type[P]
-    ) -> Callable[[Callable[[Call, P], object | Awaitable[object]]], Callable[[Call, P], object]]:
+    ) -> Callable[[Callable[[Call, P], object]], Callable[[Call, P], object]]:
         """Decorator: `handler(call, params)` answers `name` for callers that hold `scope`."""
 
         def register(handler: Callable[[Call, P], object]) -> Callable[[Call, P], object]:
-            self.methods[name] = Method(name, scope, params, handler, inspect.iscoroutinefunction(handler))
+            self.methods[name] = Method(name, scope, params, handler)
             return handler
 
         return register

@@ -9,11 +9,10 @@ VITALS = MethodTable()
 
 
 @VITALS.add("health", scope=None, params=AnyParams)
-async def health(call: Call, params: AnyParams) -> object:
+def health(call: Call, params: AnyParams) -> object:
     """The last snapshot; with `probe: true` a new one."""
-    probe = isinstance(params.given, dict) and params.given.get("probe") is True
-    if probe or not call.services.health.snapshot:
-        return await call.services.health.refresh()
+    if isinstance(params.given, dict) and params.given.get("probe") is True:
+        return call.services.health.refresh()
     return call.services.health.snapshot
 
 

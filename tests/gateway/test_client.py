@@ -9,6 +9,8 @@ import trio
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
+from openclawd.events.event import Event
+from openclawd.events.hub import Hub
 from openclawd.gateway.client import Client
 from openclawd.gateway.router import Router
 from openclawd.methods.method import AnyParams, Call, Method, MethodTable
@@ -68,7 +70,7 @@ class Table:
         self.client: Client | None = None
         self.ended: Close | None = None
 
-    async def serve(self, wire: TrioWebSocketWire) -> None:
+    async def serve(self, wire: TrioWebSocketWire, hub: Hub | None = None) -> None:
         wire.admitted()
         # None of these methods asks for a service.
         router = Router(cast(Mapping[str, Method], TABLE.methods), cast(Services, None))
@@ -81,6 +83,8 @@ class Table:
             wire=wire,
             router=router,
         )
+        if hub is not None:
+            hub.join(self.client)
         self.ended = await self.client.run(b'"hello"')
 
 
@@ -259,6 +263,31 @@ async def test_a_client_that_has_to_go_gets_what_waits_for_it_first(autojump_clo
     assert last == "shutdown"
     assert reason is not None
     assert (reason.code, reason.reason) == (1012, "service restart")
+
+
+async def test_events_published_while_a_client_leaves_disturb_nobody(autojump_clock: MockClock) -> None:
+    hub = Hub()
+
+    async def serve(wire: TrioWebSocketWire) -> None:
+        table = Table()
+        serving.append(table)
+        await table.serve(wire, hub)
+
+    async def chatter() -> None:
+        while True:
+            hub.publish(Event("tick", {}))
+            await trio.lowlevel.checkpoint()
+
+    serving: list[Table] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(chatter)
+        for _ in range(20):
+            async with memory_socket(serve) as socket:
+                await socket.get_message()
+                await socket.aclose()
+        nursery.cancel_scope.cancel()
+
+    assert [table.ended for table in serving] == [Close(1000)] * 20
 
 
 async def test_a_client_that_never_reads_is_let_go_as_a_slow_consumer(autojump_clock: MockClock) -> None:

@@ -1,21 +1,14 @@
-"""The handshake over a real socket: every refusal with its `res`, its close and its log line, and every way in.
-
-The texts are the stock gateway's, as clients match some of them; where the house decided otherwise (time-out,
-first message that is not JSON, size before admission, version mismatch) the tests say what it decided.
-"""
+"""The ways in: versions, both forms of the signature, every auth mode, Origins, and the hello that comes."""
 
 import base64
-import hashlib
 import json
-import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator
 from typing import Any
 
-import attrs
 import pytest
 
-from tests.process.clients import BACKEND, CLI, FROM_AFAR, NODE, PAGE, READ_ONLY, STOCK_PAGE, origin
-from tests.support.device import Device, base64url
+from tests.process.clients import CLI, PAGE, READ_ONLY, STOCK_PAGE, origin
+from tests.support.device import Device
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.shapes import misfits
 from tests.support.wire_client import ALL_SCOPES, Params, wire_client
@@ -23,18 +16,13 @@ from tests.support.wire_client import ALL_SCOPES, Params, wire_client
 pytestmark = pytest.mark.process
 
 PASSWORD = "correct horse battery staple"
-WRONG = "f" * 48
-ORIGIN_NOT_ALLOWED = (
-    "origin not allowed "
-    "(open the Control UI from the gateway host or allow it in gateway.controlUi.allowedOrigins)"
-)
-DAY_MS = 86_400_000
+LISTED = "https://claw.example.com"
+ELSEWHERE = origin("http://localhost:3000")
 
 
 @pytest.fixture(scope="module")
 def gateway() -> Generator[GatewayProcess, None, None]:
-    config = {"gateway": {"controlUi": {"allowedOrigins": ["https://claw.example.com"]}}}
-    with gateway_process(config) as running:
+    with gateway_process({"gateway": {"controlUi": {"allowedOrigins": [LISTED]}}}) as running:
         yield running
 
 
@@ -49,465 +37,6 @@ def password_gateway() -> Generator[GatewayProcess, None, None]:
     config = {"gateway": {"auth": {"mode": "password"}}}
     with gateway_process(config, environment={"OPENCLAW_GATEWAY_PASSWORD": PASSWORD}) as running:
         yield running
-
-
-# --- before there is a request
-
-
-async def test_the_gateway_speaks_first_with_a_nonce_of_its_own_for_every_socket(
-    gateway: GatewayProcess,
-) -> None:
-    nonces = set()
-    for _ in range(2):
-        async with wire_client(gateway.port) as client:
-            challenge = await client.next_frame()
-            assert challenge["type"] == "event"
-            assert challenge["event"] == "connect.challenge"
-            assert abs(challenge["payload"]["ts"] - time.time() * 1000) < DAY_MS
-            nonces.add(challenge["payload"]["nonce"])
-    assert len(nonces) == 2
-
-
-@pytest.mark.parametrize(
-    ("first", "reason"),
-    [
-        ("{not json", "not-json"),
-        ("", "not-json"),
-        (b"\xff\xfe", "not-json"),
-        ('"connect"', "invalid-request-frame"),
-        ('{"type":"res","id":"1","ok":true}', "invalid-request-frame"),
-        ('{"type":"req","id":"","method":"connect"}', "invalid-request-frame"),
-        ('{"type":"req","id":1,"method":"connect"}', "invalid-request-frame"),
-        ('{"type":"req","id":"1"}', "invalid-request-frame"),
-        ('{"type":"req","id":"1","method":"connect","params":{},"extra":1}', "invalid-request-frame"),
-    ],
-)
-async def test_a_first_message_that_is_no_request_is_closed_without_a_res(
-    gateway: GatewayProcess, first: str | bytes, reason: str
-) -> None:
-    before = len(gateway.decisions("refused", reason=reason))
-    async with wire_client(gateway.port) as client:
-        await client.send(first)
-        assert await client.closed() == (1008, "invalid request frame")
-        assert [frame["event"] for frame in client.seen] == ["connect.challenge"]
-    assert len(gateway.decisions("refused", reason=reason, closeCode=1008)) == before + 1
-
-
-@pytest.mark.parametrize("size", [65_537, 300_000])
-async def test_a_first_message_above_64_kib_is_closed_with_1009(gateway: GatewayProcess, size: int) -> None:
-    async with wire_client(gateway.port) as client:
-        frame = json.dumps({"type": "req", "id": "1", "method": "connect", "params": ""})
-        await client.send(frame.replace('""', f'"{"x" * (size - len(frame))}"'))
-        assert await client.closed() == (1009, "")
-        assert [frame["event"] for frame in client.seen] == ["connect.challenge"]
-
-
-async def test_a_first_message_of_64_kib_is_read(gateway: GatewayProcess) -> None:
-    async with wire_client(gateway.port) as client:
-        refusal = await client.refusal(token=TOKEN, userAgent=7, locale="x" * 64_000)
-    assert refusal.error["message"] == "invalid connect params: at /userAgent: must be string"
-
-
-# --- every refusal that has a res
-
-
-def forged_id(params: Params) -> None:
-    params["device"]["id"] = "0" * 64
-
-
-def short_key(params: Params) -> None:
-    key = b"thirty-one bytes are not enough"
-    params["device"] |= {"publicKey": base64url(key), "id": hashlib.sha256(key).hexdigest()}
-
-
-def off_by(milliseconds: int) -> Callable[[Params], None]:
-    def change(params: Params) -> None:
-        params["device"]["signedAt"] += milliseconds
-
-    return change
-
-
-def nonce_of(text: str) -> Callable[[Params], None]:
-    def change(params: Params) -> None:
-        params["device"]["nonce"] = text
-
-    return change
-
-
-def other_scopes(params: Params) -> None:
-    params["scopes"] = ["operator.read"]
-
-
-def without(name: str) -> Callable[[Params], None]:
-    def change(params: Params) -> None:
-        del params[name]
-
-    return change
-
-
-def client_with(name: str, value: object) -> Callable[[Params], None]:
-    def change(params: Params) -> None:
-        params["client"][name] = value
-
-    return change
-
-
-@attrs.frozen
-class Row:
-    """One row of the table of refusals: what is sent, and what comes back."""
-
-    name: str
-    message: str
-    code: str = "INVALID_REQUEST"
-    details: Mapping[str, Any] | None = None
-    close: int = 1008
-    device: bool = False
-    headers: tuple[tuple[str, str], ...] = ()
-    handshake: Mapping[str, Any] = attrs.field(factory=dict)
-
-
-def auth(code: str, reason: str) -> dict[str, Any]:
-    return {"code": code, "authReason": reason}
-
-
-def invalid_device(reason: str) -> dict[str, Any]:
-    return {"code": "DEVICE_AUTH_INVALID", "reason": reason}
-
-
-def mismatch(low: int, high: int) -> dict[str, Any]:
-    return {
-        "code": "PROTOCOL_MISMATCH",
-        "clientMinProtocol": low,
-        "clientMaxProtocol": high,
-        "expectedProtocol": 4,
-        "minimumProbeProtocol": 3,
-    }
-
-
-MISSING = "unauthorized: gateway token missing"
-MISMATCH = "unauthorized: gateway token mismatch"
-FOR_PROGRAMS = "(provide gateway auth token)"
-FOR_THE_CLI = "(set gateway.remote.token to match gateway.auth.token)"
-FOR_PAGES = "(open the dashboard URL and paste the token in Control UI settings)"
-HERE = origin("http://localhost:3000")
-
-V3_ROWS = [
-    Row(
-        "an unknown client id",
-        "invalid connect params: at /client/id: must be equal to constant; "
-        "at /client/id: must match a schema in anyOf",
-        handshake={"token": TOKEN, "change": client_with("id", "nobody")},
-    ),
-    Row(
-        "an unknown client mode",
-        "invalid connect params: at /client/mode: must be equal to constant; "
-        "at /client/mode: must match a schema in anyOf",
-        handshake={"token": TOKEN, "change": client_with("mode", "dreaming")},
-    ),
-    Row(
-        "an unexpected property",
-        "invalid connect params: at root: unexpected property 'zzz'",
-        handshake={"token": TOKEN, "zzz": 1},
-    ),
-    Row(
-        "a missing property",
-        "invalid connect params: must have required property 'client'",
-        handshake={"token": TOKEN, "change": without("client")},
-    ),
-    Row(
-        "a version range that ends before ours",
-        "protocol mismatch",
-        details=mismatch(1, 2),
-        close=1002,
-        handshake={"token": TOKEN, "protocol": (1, 2)},
-    ),
-    Row(
-        "a version range that begins after ours",
-        "protocol mismatch",
-        details=mismatch(5, 6),
-        close=1002,
-        handshake={"token": TOKEN, "protocol": (5, 6)},
-    ),
-    Row("an unknown role", "invalid role", handshake={"token": TOKEN, "role": "emperor"}),
-    Row(
-        "a foreign page",
-        ORIGIN_NOT_ALLOWED,
-        headers=origin("https://evil.example"),
-        device=True,
-        handshake={"token": TOKEN, "client": PAGE},
-    ),
-    Row(
-        "a page without an origin",
-        ORIGIN_NOT_ALLOWED,
-        device=True,
-        handshake={"token": TOKEN, "client": STOCK_PAGE},
-    ),
-    Row(
-        "a page of the origin null",
-        ORIGIN_NOT_ALLOWED,
-        headers=origin("null"),
-        device=True,
-        handshake={"token": TOKEN, "client": PAGE},
-    ),
-    Row(
-        "a program that a foreign page runs",
-        ORIGIN_NOT_ALLOWED,
-        headers=origin("https://evil.example"),
-        handshake={"token": TOKEN},
-    ),
-    Row(
-        "a Control UI without a device",
-        "control ui requires device identity (use HTTPS or localhost secure context)",
-        details={"code": "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"},
-        headers=HERE,
-        handshake={"token": TOKEN, "client": PAGE},
-    ),
-    Row(
-        "neither device nor secret",
-        "device identity required",
-        code="NOT_PAIRED",
-        details={"code": "DEVICE_IDENTITY_REQUIRED"},
-    ),
-    Row(
-        "a node without a device",
-        "device identity required",
-        code="NOT_PAIRED",
-        details={"code": "DEVICE_IDENTITY_REQUIRED"},
-        handshake={"token": TOKEN, "client": NODE, "role": "node", "scopes": ()},
-    ),
-    Row(
-        "a wrong token without a device",
-        f"{MISMATCH} {FOR_PROGRAMS}",
-        details=auth("AUTH_TOKEN_MISMATCH", "token_mismatch"),
-        handshake={"token": WRONG},
-    ),
-    Row(
-        "a wrong token of the command line",
-        f"{MISMATCH} {FOR_THE_CLI}",
-        details=auth("AUTH_TOKEN_MISMATCH", "token_mismatch"),
-        handshake={"token": WRONG, "client": CLI},
-    ),
-    Row(
-        "a wrong token of a page",
-        f"{MISMATCH} {FOR_PAGES}",
-        details=auth("AUTH_TOKEN_MISMATCH", "token_mismatch"),
-        device=True,
-        headers=HERE,
-        handshake={"token": WRONG, "client": STOCK_PAGE},
-    ),
-    Row(
-        "a wrong token with a device",
-        f"{MISMATCH} {FOR_PROGRAMS}",
-        details=auth("AUTH_TOKEN_MISMATCH", "token_mismatch"),
-        device=True,
-        handshake={"token": WRONG},
-    ),
-    Row(
-        "a missing token with a device",
-        f"{MISSING} {FOR_PROGRAMS}",
-        details=auth("AUTH_TOKEN_MISSING", "token_missing"),
-        device=True,
-    ),
-    Row(
-        "a missing token of a page",
-        f"{MISSING} {FOR_PAGES}",
-        details=auth("AUTH_TOKEN_MISSING", "token_missing"),
-        device=True,
-        headers=HERE,
-        handshake={"client": PAGE},
-    ),
-    Row(
-        "a device token that nobody issued",
-        "unauthorized: device token mismatch (rotate/reissue device token)",
-        details=auth("AUTH_DEVICE_TOKEN_MISMATCH", "device_token_mismatch"),
-        device=True,
-        handshake={"auth": {"deviceToken": "made-up"}},
-    ),
-    Row(
-        "a device id that is not the hash of its key",
-        "device identity mismatch",
-        details=invalid_device("device-id-mismatch"),
-        device=True,
-        handshake={"token": TOKEN, "change": forged_id},
-    ),
-    Row(
-        "a signature from the past",
-        "device signature expired",
-        details=invalid_device("device-signature-stale"),
-        device=True,
-        handshake={"token": TOKEN, "change": off_by(-125_000)},
-    ),
-    Row(
-        "a signature from the future",
-        "device signature expired",
-        details=invalid_device("device-signature-stale"),
-        device=True,
-        handshake={"token": TOKEN, "change": off_by(125_000)},
-    ),
-    Row(
-        "a blank nonce",
-        "device nonce required",
-        details=invalid_device("device-nonce-missing"),
-        device=True,
-        handshake={"token": TOKEN, "change": nonce_of("  ")},
-    ),
-    Row(
-        "another socket's nonce",
-        "device nonce mismatch",
-        details=invalid_device("device-nonce-mismatch"),
-        device=True,
-        handshake={"token": TOKEN, "change": nonce_of("6f2f6d36-7d8e-4a4e-9a53-0e0f5a1c9f11")},
-    ),
-    Row(
-        "a signature over something else",
-        "device signature invalid",
-        details=invalid_device("device-signature"),
-        device=True,
-        handshake={"token": TOKEN, "change": other_scopes},
-    ),
-    Row(
-        "a key that is none",
-        "device public key invalid",
-        details=invalid_device("device-public-key"),
-        device=True,
-        handshake={"token": TOKEN, "change": short_key},
-    ),
-]
-
-
-@pytest.mark.parametrize("row", V3_ROWS, ids=lambda row: row.name)
-async def test_a_refusal_says_why_closes_and_is_logged_once(gateway: GatewayProcess, row: Row) -> None:
-    handshake = dict(row.handshake)
-    async with wire_client(gateway.port, headers=row.headers) as client:
-        refusal = await client.refusal(device=Device() if row.device else None, **handshake)
-        connections = [frame for frame in client.seen if frame["type"] == "res"]
-    assert refusal.error == {"code": row.code, "message": row.message} | (
-        {"details": row.details} if row.details is not None else {}
-    )
-    assert refusal.close == (row.close, row.message[:123])
-    assert not connections, "one request has one answer"
-    last = gateway.decisions("refused")[-1]
-    assert (last["closeCode"], last["closeReason"]) == refusal.close
-    assert last["code"] == row.code
-
-
-async def test_a_first_request_that_is_not_connect_is_refused(gateway: GatewayProcess) -> None:
-    async with wire_client(gateway.port) as client:
-        await client.send({"type": "req", "id": "7", "method": "health"})
-        assert await client.closed() == (1008, "invalid handshake: first request must be connect")
-        answer = client.seen[-1]
-    assert (answer["id"], answer["ok"]) == ("7", False)
-    assert answer["error"] == {
-        "code": "INVALID_REQUEST",
-        "message": "invalid handshake: first request must be connect",
-    }
-
-
-async def test_a_close_reason_is_cut_between_characters_at_123_bytes(gateway: GatewayProcess) -> None:
-    async with wire_client(gateway.port) as client:
-        refusal = await client.refusal(token=TOKEN, **{"ż" * 100: 1})
-    code, reason = refusal.close
-    assert code == 1008
-    assert refusal.error["message"].startswith(reason)
-    assert 120 < len(reason.encode()) <= 123
-
-
-async def test_a_skew_within_two_minutes_is_no_fault(gateway: GatewayProcess) -> None:
-    class Late(Device):
-        def sign(self, **parts: Any) -> dict[str, Any]:
-            return super().sign(**(parts | {"signed_at_ms": parts["signed_at_ms"] - 110_000}))
-
-    async with wire_client(gateway.port) as client:
-        await client.connect(token=TOKEN, device=Late())
-
-
-# --- the same for v4, where it differs
-
-
-V4_ROWS = [
-    Row(
-        "a wrong token",
-        f"{MISMATCH} {FOR_PROGRAMS}",
-        details=auth("AUTH_TOKEN_MISMATCH", "token_mismatch")
-        | {"canRetryWithDeviceToken": False, "recommendedNextStep": "update_auth_credentials"},
-        handshake={"token": WRONG},
-    ),
-    Row(
-        "a wrong token with a device",
-        f"{MISMATCH} {FOR_PROGRAMS}",
-        details=auth("AUTH_TOKEN_MISMATCH", "token_mismatch")
-        | {"canRetryWithDeviceToken": True, "recommendedNextStep": "retry_with_device_token"},
-        device=True,
-        handshake={"token": WRONG},
-    ),
-    Row(
-        "a missing token",
-        f"{MISSING} {FOR_PROGRAMS}",
-        details=auth("AUTH_TOKEN_MISSING", "token_missing")
-        | {"canRetryWithDeviceToken": False, "recommendedNextStep": "update_auth_configuration"},
-        device=True,
-    ),
-    Row(
-        "a wrong device token",
-        "unauthorized: device token mismatch (rotate/reissue device token)",
-        details=auth("AUTH_DEVICE_TOKEN_MISMATCH", "device_token_mismatch")
-        | {"canRetryWithDeviceToken": False, "recommendedNextStep": "update_auth_credentials"},
-        device=True,
-        handshake={"auth": {"deviceToken": "made-up"}},
-    ),
-    Row(
-        "a foreign page",
-        ORIGIN_NOT_ALLOWED,
-        details={"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": "origin not allowed"},
-        device=True,
-        headers=origin("https://evil.example"),
-        handshake={"token": TOKEN, "client": PAGE},
-    ),
-    Row(
-        "a page without an origin",
-        ORIGIN_NOT_ALLOWED,
-        details={"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": "origin missing or invalid"},
-        device=True,
-        handshake={"token": TOKEN, "client": PAGE},
-    ),
-    *(
-        Row(
-            f"the device code {code}",
-            message,
-            details={"code": code, "reason": reason},
-            device=True,
-            handshake={"token": TOKEN, "change": change},
-        )
-        for code, reason, message, change in (
-            (
-                "DEVICE_AUTH_DEVICE_ID_MISMATCH",
-                "device-id-mismatch",
-                "device identity mismatch",
-                forged_id,
-            ),
-            (
-                "DEVICE_AUTH_SIGNATURE_EXPIRED",
-                "device-signature-stale",
-                "device signature expired",
-                off_by(-125_000),
-            ),
-            ("DEVICE_AUTH_NONCE_REQUIRED", "device-nonce-missing", "device nonce required", nonce_of(" ")),
-            ("DEVICE_AUTH_NONCE_MISMATCH", "device-nonce-mismatch", "device nonce mismatch", nonce_of("x")),
-            ("DEVICE_AUTH_SIGNATURE_INVALID", "device-signature", "device signature invalid", other_scopes),
-            ("DEVICE_AUTH_PUBLIC_KEY_INVALID", "device-public-key", "device public key invalid", short_key),
-        )
-    ),
-]
-
-
-@pytest.mark.parametrize("row", V4_ROWS, ids=lambda row: row.name)
-async def test_a_v4_refusal_has_its_own_details(gateway: GatewayProcess, row: Row) -> None:
-    async with wire_client(gateway.port, headers=row.headers) as client:
-        refusal = await client.refusal(
-            device=Device() if row.device else None, protocol=(4, 4), **dict(row.handshake)
-        )
-    assert refusal.error == {"code": row.code, "message": row.message, "details": row.details}
-    assert refusal.close == (1008, row.message[:123])
 
 
 # --- versions
@@ -531,7 +60,7 @@ PRESENCE_ENTRY = {
     "version?": str,
     "platform?": str,
 }
-HELLO_V3 = {
+HELLO_V3: dict[str, Any] = {
     "type": "hello-ok",
     "protocol": 3,
     "server": {"version": str, "connId": str},
@@ -573,7 +102,7 @@ async def test_a_v4_hello_has_the_shape_of_v4(gateway: GatewayProcess) -> None:
     async with wire_client(gateway.port) as client:
         hello = await client.connect(token=TOKEN, protocol=(4, 4), device=Device(), client=CLI)
     shape = HELLO_V4 | {
-        "snapshot": HELLO_V3["snapshot"] | {"suspension": {"phase": "accepting"}},  # type: ignore[operator]
+        "snapshot": HELLO_V3["snapshot"] | {"suspension": {"phase": "accepting"}},
         "auth": {
             "method": "token",
             "role": "operator",
@@ -634,7 +163,7 @@ async def test_a_program_with_the_token_needs_no_device(gateway: GatewayProcess)
 
 async def test_absent_scopes_are_no_scopes(gateway: GatewayProcess) -> None:
     async with wire_client(gateway.port) as client:
-        hello = await client.connect(token=TOKEN, change=without("scopes"))
+        hello = await client.connect(token=TOKEN, change=lambda params: params.pop("scopes"))
     assert "stateDir" not in hello["snapshot"]
 
 
@@ -652,21 +181,34 @@ async def test_a_page_of_ours_and_a_stock_page_get_in_with_token_and_device(gate
         ("127.0.0.1:{port}", "http://localhost:{port}"),
         ("localhost:{port}", "http://127.0.0.1:9"),
         ("[::1]:{port}", "http://localhost:{port}"),
-        ("192.0.2.7:{port}", "http://192.0.2.7:{port}"),
-        ("anything.example", "https://claw.example.com"),
+        ("127.0.0.1:{port}", LISTED),
     ],
 )
-async def test_an_origin_that_equals_the_host_or_is_loopback_or_listed_passes(
+async def test_a_page_of_this_machine_or_of_a_listed_origin_gets_in(
     gateway: GatewayProcess, host: str, from_origin: str
 ) -> None:
     port = gateway.port
     headers = origin(from_origin.format(port=port))
     async with wire_client(port, host_header=host.format(port=port), headers=headers) as client:
-        try:
-            await client.connect(token=TOKEN, device=Device(), client=PAGE)
-        except Exception as error:
-            # Who is not local has passed this step, and waits for approval.
-            assert "pairing required" in str(error)
+        await client.connect(token=TOKEN, device=Device(), client=PAGE)
+
+
+@pytest.mark.parametrize(
+    ("host", "from_origin"),
+    [
+        ("192.0.2.7:{port}", "http://192.0.2.7:{port}"),
+        ("[2001:db8::7]:{port}", "http://[2001:db8::7]:{port}"),
+        ("anything.example", LISTED),
+    ],
+)
+async def test_a_page_from_the_address_it_asks_for_passes_and_waits_for_approval(
+    gateway: GatewayProcess, host: str, from_origin: str
+) -> None:
+    port = gateway.port
+    headers = origin(from_origin.format(port=port))
+    async with wire_client(port, host_header=host.format(port=port), headers=headers) as client:
+        refusal = await client.refusal(token=TOKEN, device=Device(), client=PAGE)
+    assert refusal.error["details"]["reason"] == "not-paired"
 
 
 @pytest.mark.parametrize(
@@ -687,7 +229,7 @@ async def test_an_origin_that_somebody_else_could_own_is_refused(
     headers = origin(from_origin.format(port=port))
     async with wire_client(port, host_header=host.format(port=port), headers=headers) as client:
         refusal = await client.refusal(token=TOKEN, device=Device(), client=PAGE)
-    assert refusal.error["message"] == ORIGIN_NOT_ALLOWED
+    assert refusal.error["message"].startswith("origin not allowed ")
 
 
 async def test_the_path_of_the_websocket_does_not_matter(gateway: GatewayProcess) -> None:
@@ -721,7 +263,7 @@ async def test_mode_none_still_wants_a_device(open_gateway: GatewayProcess) -> N
     async with wire_client(open_gateway.port) as client:
         refusal = await client.refusal()
     assert refusal.error["details"] == {"code": "DEVICE_IDENTITY_REQUIRED"}
-    async with wire_client(open_gateway.port, headers=HERE) as client:
+    async with wire_client(open_gateway.port, headers=ELSEWHERE) as client:
         refusal = await client.refusal(client=PAGE)
     assert refusal.error["details"] == {"code": "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"}
 
@@ -730,7 +272,7 @@ async def test_mode_none_pairs_its_own_page_and_no_other_ports(open_gateway: Gat
     own = origin(f"http://localhost:{open_gateway.port}")
     async with wire_client(open_gateway.port, headers=own) as client:
         await client.connect(client=PAGE, device=Device())
-    async with wire_client(open_gateway.port, headers=HERE) as client:
+    async with wire_client(open_gateway.port, headers=ELSEWHERE) as client:
         refusal = await client.refusal(client=PAGE, device=Device())
     assert refusal.error["details"]["reason"] == "not-paired"
 
@@ -744,90 +286,14 @@ async def test_mode_password_takes_the_password_and_says_so_when_it_is_wrong_or_
     assert hello["snapshot"]["authMode"] == "password"
     async with wire_client(port) as client:
         refusal = await client.refusal(auth={"password": "wrong"})
-    assert refusal.error["details"] == auth("AUTH_PASSWORD_MISMATCH", "password_mismatch")
+    assert refusal.error["details"]["code"] == "AUTH_PASSWORD_MISMATCH"
     assert refusal.error["message"] == (
         "unauthorized: gateway password mismatch (provide gateway auth password)"
     )
     headers = origin(f"http://127.0.0.1:{port}")
     async with wire_client(port, headers=headers) as client:
         refusal = await client.refusal(device=Device(), client=PAGE)
-    assert refusal.error["details"] == auth("AUTH_PASSWORD_MISSING", "password_missing")
+    assert refusal.error["details"]["code"] == "AUTH_PASSWORD_MISSING"
     assert refusal.close[1] == (
         "unauthorized: gateway password missing (enter the password in Control UI settings)"
     )
-
-
-# --- the log
-
-
-async def test_an_admission_is_one_log_line_that_says_by_what(gateway: GatewayProcess) -> None:
-    device = Device()
-    async with wire_client(gateway.port) as client:
-        hello = await client.connect(token=TOKEN, device=device)
-    lines = gateway.decisions("admitted", conn=hello["server"]["connId"])
-    assert len(lines) == 1
-    assert (
-        misfits(
-            lines[0],
-            {
-                "level": "info",
-                "client": BACKEND["id"],
-                "mode": BACKEND["mode"],
-                "address": "127.0.0.1",
-                "local": True,
-                "credential": "token",
-                "role": "operator",
-                "scopes": [str],
-                "device": device.id,
-                "protocol": 3,
-            },
-        )
-        == []
-    )
-
-
-async def test_a_refusal_is_one_log_line_that_says_why(gateway: GatewayProcess) -> None:
-    device = Device()
-    async with wire_client(gateway.port, headers=FROM_AFAR) as client:
-        await client.refusal(token=WRONG, device=device)
-    lines = gateway.decisions("refused", device=device.id)
-    assert len(lines) == 1
-    assert (
-        misfits(
-            lines[0],
-            {
-                "conn": str,
-                "client": BACKEND["id"],
-                "address": "127.0.0.1",
-                "local": False,
-                "presented": "token",
-                "reason": "token_mismatch",
-                "code": "INVALID_REQUEST",
-                "closeCode": 1008,
-                "closeReason": f"{MISMATCH} {FOR_PROGRAMS}",
-            },
-        )
-        == []
-    )
-    assert gateway.decisions("admitted", conn=lines[0]["conn"]) == []
-
-
-async def test_no_secret_reaches_the_log_or_the_terminal(
-    gateway: GatewayProcess, password_gateway: GatewayProcess
-) -> None:
-    device = Device()
-    async with wire_client(gateway.port) as client:
-        hello = await client.connect(token=TOKEN, device=device)
-    issued = hello["auth"]["deviceToken"]
-    async with wire_client(gateway.port) as client:
-        await client.connect(auth={"deviceToken": issued}, device=device)
-    async with wire_client(gateway.port, resource=f"/?token={TOKEN}") as client:
-        await client.refusal(auth={"deviceToken": "canary-of-a-device-token"}, device=device)
-    async with wire_client(password_gateway.port) as client:
-        await client.refusal(auth={"password": "canary-of-a-password"})
-    secrets = (TOKEN, WRONG, issued, PASSWORD, "canary-of-a-device-token", "canary-of-a-password")
-    for each in (gateway, password_gateway):
-        for text in (json.dumps(each.log_lines), each.output):
-            assert not [secret for secret in secrets if secret in text]
-    assert TOKEN in gateway.printed, "the dashboard link on stdout is for the person who started it"
-    assert PASSWORD not in password_gateway.printed

@@ -3,11 +3,12 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 MODEL = "fake-model"
 KEY = "sk-canary-5f0e9d8c7b6a"
@@ -27,13 +28,14 @@ class ProviderProcess:
             requests: list[dict[str, Any]] = json.load(answer)
         return [request for request in requests if request["path"].endswith("/chat/completions")]
 
+    @property
+    def questions(self) -> Counter[str]:
+        """How often each question was asked."""
+        return Counter(_question(chat) for chat in self.chats)
+
     def asked(self, text: str) -> list[dict[str, Any]]:
         """The requests whose last question was `text`."""
         return [chat for chat in self.chats if _question(chat) == text]
-
-    def reset(self) -> None:
-        """Forget what was asked."""
-        urlopen(Request(f"{self.url}/_reset", method="POST"), timeout=_TIMEOUT_S).close()
 
     def config(self, **gateway: Any) -> dict[str, Any]:
         """A config whose one model is this provider's; `gateway` goes under that key."""

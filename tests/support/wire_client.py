@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,8 @@ ALL_SCOPES = ("operator.admin", "operator.read", "operator.write", "operator.app
 PATIENCE_S = 15.0
 # Largest message a client of ours takes: above the gateway's own limit.
 MAX_MESSAGE_BYTES = 2**26
+# Like a browser, a client of ours takes what comes, whether or not anybody looks at it yet.
+QUEUED_MESSAGES = 100_000
 # For the answer to our close frame.
 CLOSE_PATIENCE_S = 2.0
 
@@ -55,14 +57,14 @@ class WireClient:
         with trio.fail_after(PATIENCE_S):
             await self._socket.send_message(data)
 
-    async def next_frame(self) -> dict[str, Any]:
+    async def next_frame(self, *, patience_s: float = PATIENCE_S) -> dict[str, Any]:
         """The next frame off the wire. Raises ConnectionClosed."""
-        with trio.fail_after(PATIENCE_S):
+        with trio.fail_after(patience_s):
             return dict(json.loads(await self._socket.get_message()))
 
-    async def closed(self) -> tuple[int, str]:
-        """Read to the end: the code and the reason of the close."""
-        with trio.fail_after(PATIENCE_S):
+    async def closed(self, *, patience_s: float = PATIENCE_S) -> tuple[int, str]:
+        """Read to the end: the code and the reason of the close; what comes until then is kept in `seen`."""
+        with trio.fail_after(patience_s):
             while True:
                 try:
                     self.seen.append(json.loads(await self._socket.get_message()))
@@ -70,11 +72,17 @@ class WireClient:
                     reason = closed.reason
                     return (reason.code, reason.reason or "") if reason else (1006, "")
 
-    async def event(self, name: str, **payload: object) -> dict[str, Any]:
+    async def event(self, name: str, *, patience_s: float = PATIENCE_S, **payload: object) -> dict[str, Any]:
         """The next event called `name` whose payload has these members; what else comes is kept in `seen`."""
+        return await self.event_of((name,), patience_s=patience_s, **payload)
+
+    async def event_of(
+        self, names: Collection[str], *, patience_s: float = PATIENCE_S, **payload: object
+    ) -> dict[str, Any]:
+        """The same for an event with one of several names."""
 
         def matches(frame: Mapping[str, Any]) -> bool:
-            return frame.get("event") == name and all(
+            return frame.get("event") in names and all(
                 frame.get("payload", {}).get(key) == value for key, value in payload.items()
             )
 
@@ -82,8 +90,8 @@ class WireClient:
             if matches(frame):
                 self.seen.remove(frame)
                 return frame
-        with trio.fail_after(PATIENCE_S):
-            while not matches(frame := await self.next_frame()):
+        with trio.fail_after(patience_s):
+            while not matches(frame := await self.next_frame(patience_s=patience_s)):
                 self.seen.append(frame)
         return frame
 
@@ -225,6 +233,7 @@ async def wire_client(
                     host_header or f"{host}:{port}",
                     resource,
                     extra_headers=raw,
+                    message_queue_size=QUEUED_MESSAGES,
                     max_message_size=MAX_MESSAGE_BYTES,
                 )
             yield WireClient(socket)

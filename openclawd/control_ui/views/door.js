@@ -19,20 +19,24 @@ export class Door {
     this.actions = actions;
   }
 
-  /** Draw for a state of the gateway; false when the state needs no door. */
+  /** Whether a person has to do something before the gateway lets this page in. */
+  needed(state) {
+    return ["gate", "approval", "refused"].includes(state.name);
+  }
+
+  /** Draw for a state of the gateway; what is not on screen yet cannot take the focus. */
   show(state) {
-    if (!["gate", "approval", "refused"].includes(state.name)) {
+    if (!this.needed(state)) {
       this.#busy(true);
-      return false;
+      return;
     }
     const shown = JSON.stringify([state.name, state.kind, state.turnedDown, state.refusal?.message, state.refusal?.details]);
     this.#busy(false);
     // The same thing twice: a poll for the approval must not take the focus or the selection away.
-    if (shown === this.#shown && state.name === "approval") return true;
+    if (shown === this.#shown && state.name === "approval") return;
     this.#shown = shown;
     this.#card.replaceChildren(...this[`draw_${state.name}`](state));
     this.#card.querySelector("[data-focus]")?.focus();
-    return true;
   }
 
   #busy(busy) {

@@ -1,0 +1,115 @@
+"""The page as a person meets it: by its roles, labels and words."""
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.browser.witness import Witness
+from tests.support.gateway_process import GatewayProcess
+
+
+class ChatPage:
+    """One tab with the Control UI."""
+
+    def __init__(self, page: Page, witness: Witness) -> None:
+        self.page = page
+        self.witness = witness
+        self.composer = page.get_by_role("textbox", name="Message", exact=True)
+        self.send_button = page.get_by_role("button", name=re.compile("^(Send|Queue)$"))
+        self.stop_button = page.get_by_role("button", name="Stop", exact=True)
+        self.answers = page.get_by_role("article", name="Answer")
+        self.log = page.get_by_role("log", name="Conversation")
+        self.online = page.get_by_role("main").get_by_text("Online", exact=True)
+        self.gate = page.get_by_role("heading", name="Connect to your gateway")
+        self.token_field = page.get_by_label("Token", exact=True)
+        self.connect_button = page.get_by_role("button", name="Connect", exact=True)
+
+    def is_online(self) -> "ChatPage":
+        """Wait until the page says that it is connected."""
+        expect(self.online).to_be_visible()
+        return self
+
+    def is_away(self) -> "ChatPage":
+        """Wait until the page says that it is not."""
+        expect(self.online).to_have_count(0)
+        return self
+
+    def say(self, text: str) -> None:
+        """Type a message and press Enter."""
+        self.composer.fill(text)
+        self.composer.press("Enter")
+
+    def has_answered(self, text: str | re.Pattern[str]) -> Locator:
+        """Wait until the last answer, complete, contains `text`."""
+        last = self.answers.last
+        expect(last).to_contain_text(text)
+        expect(self.stop_button).to_be_hidden()
+        return last
+
+    def questions(self, text: str) -> Locator:
+        """What the person said, where it says exactly `text`."""
+        return self.log.get_by_text(text, exact=True)
+
+    def stored(self) -> dict[str, dict[str, str]]:
+        """What the browser keeps for the page."""
+        found: dict[str, dict[str, str]] = self.page.evaluate(
+            "({local: {...localStorage}, session: {...sessionStorage}})"
+        )
+        return found
+
+    def link_again(self) -> "ChatPage":
+        """Another tab of the same browser at the same address, as a bookmark opens it."""
+        other = ChatPage(self.page.context.new_page(), self.witness)
+        other.page.goto(self.page.url)
+        return other
+
+
+class Visitor:
+    """A person with a browser: each `open` is a fresh profile."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._visits: list[tuple[BrowserContext, Witness]] = []
+
+    def browser_profile(self, **options: Any) -> tuple[BrowserContext, Witness]:
+        """A profile that keeps nothing of the others, and what it does."""
+        context = self._browser.new_context(**options)
+        witness = Witness(context)
+        self._visits.append((context, witness))
+        return context, witness
+
+    def blank(self, **options: Any) -> ChatPage:
+        """An empty tab."""
+        context, witness = self.browser_profile(**options)
+        return ChatPage(context.new_page(), witness)
+
+    def open(self, url: str, **options: Any) -> ChatPage:
+        """A tab at `url`."""
+        chat = self.blank(**options)
+        chat.witness.lives_at(url)
+        chat.page.goto(url)
+        return chat
+
+    def chat(self, gateway: GatewayProcess, session: str = "", **options: Any) -> ChatPage:
+        """A connected tab, by the link with the token, in the conversation `session`."""
+        query = f"?session={session}" if session else ""
+        return self.open(f"{gateway.url}{query}#token={gateway.token}", **options).is_online()
+
+    def leave(self) -> None:
+        """Close everything; raises AssertionError for what the pages did wrong."""
+        for context, _ in self._visits:
+            context.close()
+        for _, witness in self._visits:
+            witness.check()
+
+
+@contextmanager
+def visitor_of(browser: Browser) -> Generator[Visitor, None, None]:
+    visitor = Visitor(browser)
+    try:
+        yield visitor
+    finally:
+        visitor.leave()

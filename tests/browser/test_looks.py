@@ -1,0 +1,111 @@
+"""How the page sits on the screen: no sideways scrolling, readable colours, no needless movement."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.pages import Visitor
+from tests.support.gateway_process import GatewayProcess
+
+pytestmark = pytest.mark.browser
+
+# WCAG 2.2, 1.4.3
+READABLE = 4.5
+# Narrower than this nobody can hit with a thumb: WCAG 2.2, 2.5.8
+TARGET_PX = 24
+
+SCREENS: dict[str, dict[str, Any]] = {
+    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
+    "wide": {"viewport": {"width": 1280, "height": 800}},
+}
+EVERYTHING = (
+    "look\n# A heading\n> a quotation\n\n- [a link](https://elsewhere.invalid)\n"
+    "| a | table | with | many | columns | that | do | not | fit | on | a | phone |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+    "| 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 |\n"
+    "```py\n# a comment\nprint('" + "a very long line of code " * 12 + "')\n```\n" + "longword" * 40
+).replace("\n\n", "\n")
+
+in_every_form = pytest.mark.parametrize(
+    ("screen", "scheme"), [*itertools.product(SCREENS, ("light", "dark"))]
+)
+
+MEASURE = (Path(__file__).parent / "measure.js").read_text()
+
+MOVING = """
+() => document.getAnimations()
+  .filter((each) => each.playState === "running" && each.effect.getComputedTiming().duration > 0)
+  .map((each) => each.animationName ?? each.transitionProperty)
+"""
+
+
+def measure(page: Page) -> dict[str, Any]:
+    page.evaluate("document.fonts.ready")
+    found: dict[str, Any] = page.evaluate(MEASURE)
+    return found
+
+
+def assert_readable(page: Page) -> None:
+    found = measure(page)
+    assert found["sideways"] == [], "the page scrolls sideways"
+    faint = [
+        f"{row['text']!r}: {row['contrast']:.2f}" for row in found["texts"] if row["contrast"] < READABLE
+    ]
+    assert faint == []
+    assert found["texts"], "nothing was measured"
+    small = [row for row in found["targets"] if row["width"] < TARGET_PX or row["height"] < TARGET_PX]
+    assert small == []
+
+
+@in_every_form
+def test_the_conversation_is_readable(
+    visitor: Visitor, gateway: GatewayProcess, screen: str, scheme: str
+) -> None:
+    chat = visitor.chat(
+        gateway, f"looks-{screen}-{scheme}", color_scheme=scheme, reduced_motion="reduce", **SCREENS[screen]
+    )
+    chat.say(EVERYTHING)
+    chat.has_answered("longword")
+    assert_readable(chat.page)
+    dark = chat.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    assert (measure(chat.page)["background"] < 0.2) is dark
+    if screen == "phone":
+        chat.page.get_by_role("button", name="Chats", exact=True).click()
+        expect(chat.page.get_by_role("button", name="New chat")).to_be_visible()
+        assert_readable(chat.page)
+
+
+@in_every_form
+def test_the_gate_is_readable(visitor: Visitor, gateway: GatewayProcess, screen: str, scheme: str) -> None:
+    chat = visitor.open(
+        f"{gateway.url}#token=wrong", color_scheme=scheme, reduced_motion="reduce", **SCREENS[screen]
+    )
+    expect(chat.page.get_by_role("alert")).to_be_visible()
+    assert_readable(chat.page)
+
+
+def test_nothing_moves_for_who_asked_for_less_motion(visitor: Visitor, gateway: GatewayProcess) -> None:
+    chat = visitor.chat(gateway, "still", reduced_motion="reduce", **SCREENS["phone"])
+    chat.say("count SLOW=30")
+    expect(chat.answers).to_contain_text("word2")
+    assert chat.page.evaluate(MOVING) == []
+    chat.page.get_by_role("button", name="Chats", exact=True).click()
+    assert chat.page.evaluate(MOVING) == []
+
+
+def test_a_long_answer_is_followed_to_its_end_unless_one_scrolls_back(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "long", **SCREENS["phone"])
+    chat.say("\n".join(f"- line {number}" for number in range(80)))
+    answer = chat.has_answered("line 79")
+    expect(answer.get_by_text("line 79", exact=True)).to_be_in_viewport()
+    chat.log.evaluate("(element) => { element.scrollTop = 0; }")
+    latest = chat.page.get_by_role("button", name="Latest")
+    expect(latest).to_be_visible()
+    latest.click()
+    expect(answer.get_by_text("line 79", exact=True)).to_be_in_viewport()
+    expect(latest).to_be_hidden()

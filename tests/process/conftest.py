@@ -1,0 +1,28 @@
+"""What the battery shares: a plain gateway for each module."""
+
+from collections.abc import Generator
+
+import pytest
+
+from tests.process.waiting import Waits, waiting
+from tests.support.gateway_process import GatewayProcess, gateway_process
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Generator[GatewayProcess, None, None]:
+    """A gateway without a config, its token in the environment; its state lives as long as the module."""
+    with gateway_process() as running:
+        yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _waits_begin(request: pytest.FixtureRequest) -> None:
+    """Where a test will ask for `waits`, the waiting begins with the first test, whichever that is."""
+    if any("waits" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("waits")
+
+
+@pytest.fixture(scope="session")
+def waits() -> Generator[Waits, None, None]:
+    with waiting() as begun:
+        yield begun
