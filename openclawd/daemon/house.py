@@ -8,6 +8,7 @@ client, then the end.
 import logging
 import os
 import secrets
+import socket
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,7 +29,8 @@ from openclawd.auth.locality import Peer, peer_from_headers
 from openclawd.config.load import LoadedConfig
 from openclawd.config.settings import GatewaySettings
 from openclawd.daemon.policy import admission_policy, bearer_check
-from openclawd.daemon.sockets import bound_port, peer_uid
+from openclawd.daemon.sockets import listener, peer_uid
+from openclawd.daemon.supervisor import supervise
 from openclawd.events.event import Event
 from openclawd.events.hub import Hub
 from openclawd.gateway.clients import Clients
@@ -42,7 +44,7 @@ from openclawd.net.routes import PageConfig, Readiness, Routes
 from openclawd.net.static import Site
 from openclawd.net.stream import UpgradedStream
 from openclawd.net.websocket import accept_websocket
-from openclawd.protocol.closes import SERVICE_RESTART
+from openclawd.protocol.closes import INTERNAL_ERROR, SERVICE_RESTART
 from openclawd.protocol.hello import PrivateFacts, SessionDefaults
 from openclawd.protocol.limits import TICK_INTERVAL_MS
 from openclawd.sessions.registry import Sessions
@@ -72,8 +74,14 @@ def now_ms() -> int:
 class Sockets:
     """Where the house listens."""
 
-    tcp: Sequence[trio.SocketListener]
-    unix: trio.SocketListener
+    tcp: Sequence[socket.socket]
+    unix: socket.socket
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The first TCP address and the port that all of them share."""
+        host, port, *_ = self.tcp[0].getsockname()
+        return str(host), int(port)
 
 
 class House:
@@ -91,6 +99,7 @@ class House:
         self._loaded = loaded
         self._settings = settings
         self._sockets = sockets
+        self._address = sockets.address
         self._log_file = log_file
         self._started_ms = now_ms()
         self._stopping = False
@@ -126,17 +135,20 @@ class House:
         """Start, serve until `stop` returns the reason, stop. `started` is called when all is ready."""
         await self._devices.load()
         await self._health.refresh()
+        listeners = [listener(bound) for bound in (*self._sockets.tcp, self._sockets.unix)]
         async with trio.open_nursery(strict_exception_groups=True) as house_nursery:
-            house_nursery.start_soon(self._sessions.serve)
-            house_nursery.start_soon(self._health.serve)
-            house_nursery.start_soon(self._tick)
-            house_nursery.start_soon(self._discover_models)
+            house_nursery.start_soon(supervise, "sessions", self._sessions.serve)
+            house_nursery.start_soon(supervise, "health", self._health.serve)
+            house_nursery.start_soon(supervise, "tick", self._tick)
+            house_nursery.start_soon(supervise, "model discovery", self._discover_models)
             async with trio.open_nursery(strict_exception_groups=True) as door_nursery:
-                listeners = (*self._sockets.tcp, self._sockets.unix)
                 door_nursery.start_soon(serve_listeners, listeners, self._serve_stream, self._slots)
                 started()
                 reason = await stop()
                 _log.info("stopping", extra={"fields": {"signal": reason, "clients": len(self._clients)}})
+                self._stopping = True
+                for each in listeners:
+                    await each.aclose()
                 await self._say_goodbye()
                 door_nursery.cancel_scope.cancel()
             house_nursery.cancel_scope.cancel()
@@ -144,9 +156,6 @@ class House:
         _log.info("stopped", extra={"fields": {"upMs": self._uptime_ms()}})
 
     async def _say_goodbye(self) -> None:
-        self._stopping = True
-        for listener in (*self._sockets.tcp, self._sockets.unix):
-            await listener.aclose()
         await self._sessions.drain(DRAIN_TIMEOUT_S)
         # Stock v3 sends null though its schema has an integer or nothing; v4 leaves it out.
         payload: dict[str, object] = {"reason": "gateway stopping"}
@@ -157,8 +166,14 @@ class House:
     async def _serve_stream(self, stream: trio.SocketStream, slot: Slot) -> None:
         async def upgrade(transport: Stream, request: Request, head: bytes, trailing: bytes) -> None:
             peer = _peer(stream, request)
+            _hint_at_secret_in_url(request)
             async with accept_websocket(UpgradedStream(transport, head, trailing)) as wire:
-                await serve_connection(wire, peer, self._desk, settled=lambda: self._slots.settle(slot))
+                try:
+                    await serve_connection(wire, peer, self._desk, settled=lambda: self._slots.settle(slot))
+                except Exception:
+                    # The fence round the connection logs it; the peer is owed a word, too.
+                    await wire.close(INTERNAL_ERROR)
+                    raise
 
         await serve_http(stream, self._routes.respond, upgrade)
 
@@ -196,8 +211,8 @@ class House:
         return GatewayFacts(
             version=__version__,
             uptime_s=self._uptime_ms() / 1000,
-            address=str(self._sockets.tcp[0].socket.getsockname()[0]),
-            port=bound_port(self._sockets.tcp),
+            address=self._address[0],
+            port=self._address[1],
             clients=len(self._clients),
             sessions=int(count or 0),
             devices_waiting=len(self._devices.waiting()),
@@ -212,7 +227,7 @@ class House:
     def _running(self) -> RunningGateway:
         return RunningGateway(
             pid=os.getpid(),
-            port=bound_port(self._sockets.tcp),
+            port=self._address[1],
             bind=self._settings.bind,
             clients=len(self._clients),
             log_file=str(self._log_file),
@@ -240,7 +255,7 @@ class House:
             log_file=self._log_file,
             now_ms=now_ms,
             running=self._running,
-            connected_devices=self._clients.devices,
+            connected_nodes=self._clients.nodes,
         )
         paths = self._loaded.paths
         return Desk(
@@ -291,6 +306,14 @@ class House:
     def _avatar_file(self, agent_id: str) -> Path | None:
         agent = self._agents.find(agent_id)
         return agent.avatar_file() if agent is not None else None
+
+
+def _hint_at_secret_in_url(request: Request) -> None:
+    if not {"token", "password"}.isdisjoint(request.query):
+        _log.warning(
+            "secret in a WebSocket URL ignored",
+            extra={"fields": {"hint": "send it in connect.params.auth; URLs end up in logs"}},
+        )
 
 
 def _peer(stream: trio.SocketStream, request: Request) -> Peer:

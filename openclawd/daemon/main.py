@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
@@ -25,12 +25,17 @@ from openclawd.daemon.lock import state_lock
 from openclawd.daemon.log import configure_logging
 from openclawd.daemon.notify import Notifier
 from openclawd.daemon.refusal import StartRefused
-from openclawd.daemon.sockets import bind_tcp, bind_unix, bound_port
+from openclawd.daemon.sockets import bind_tcp, bind_unix
 from openclawd.store.database import open_database
 from openclawd.store.errors import StoreError
 
 # Nobody else may read what we write: the state holds conversations, the config a token.
 UMASK: Final = 0o077
+
+# SIGHUP: the terminal is gone.
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Stock v3 and v4 restart on these; without a handler they would kill.
+_RESTART_SIGNALS: Final = (signal.SIGUSR1, signal.SIGUSR2)
 
 _log = logging.getLogger("openclawd.gateway")
 
@@ -75,10 +80,10 @@ def _run(
         _log.info(notice)
     loaded, settings = _with_token(loaded, settings)
     tcp = bind_tcp(settings)
-    for listener in tcp:
-        process.callback(listener.socket.close)
+    for bound in tcp:
+        process.callback(bound.close)
     sockets = Sockets(tcp=tcp, unix=bind_unix(paths.socket))
-    process.callback(sockets.unix.socket.close)
+    process.callback(sockets.unix.close)
     process.callback(paths.socket.unlink, missing_ok=True)
 
     notifier = process.enter_context(closing(Notifier(environ)))
@@ -92,18 +97,21 @@ def _run(
                 sockets=sockets,
                 log_file=log.path,
             )
-            await house.live(started=_announce, stop=_asked_to_stop)
+            # Open to the very end: a second signal during the goodbye changes nothing.
+            with trio.open_signal_receiver(*_STOP_SIGNALS, *_RESTART_SIGNALS) as signals:
 
-    async def _asked_to_stop() -> str:
-        reason = await _stop_signal()
-        notifier.stopping()
-        return reason
+                async def asked_to_stop() -> str:
+                    reason = await _stop_signal(signals)
+                    notifier.stopping()
+                    return reason
+
+                await house.live(started=_announce, stop=asked_to_stop)
 
     def _announce() -> None:
         # What was built until here lives as long as the process; collections need not look at it.
         gc.freeze()
         gc.enable()
-        port = bound_port(tcp)
+        port = sockets.address[1]
         _log.info(
             "ready",
             extra={
@@ -124,11 +132,14 @@ def _run(
     return ExitCode.OK
 
 
-async def _stop_signal() -> str:
+async def _stop_signal(signals: AsyncIterator[int]) -> str:
     """The name of the signal that asks for an end."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            return signal.Signals(number).name
+    async for number in signals:
+        name = signal.Signals(number).name
+        if number in _STOP_SIGNALS:
+            return name
+        hint = "restart in place comes with a later version; stop the gateway and start it again"
+        _log.warning("signal ignored", extra={"fields": {"signal": name, "hint": hint}})
     raise AssertionError("the signal receiver ended by itself")
 
 

@@ -5,7 +5,6 @@ import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +26,7 @@ _LOCAL_PEERCRED: Final = 1
 _TAILNET_RESOLVER: Final = ("100.100.100.100", 53)
 
 
-def bind_tcp(settings: GatewaySettings) -> list[trio.SocketListener]:
+def bind_tcp(settings: GatewaySettings) -> list[socket.socket]:
     """Listen where `settings` say. Raises StartRefused: 75 for a busy port, 78 for an address that is not
     ours.
     """
@@ -36,26 +35,25 @@ def bind_tcp(settings: GatewaySettings) -> list[trio.SocketListener]:
         first = _listen(hosts[0], settings.port)
     except OSError as error:
         raise _refused(hosts[0], settings.port, error) from None
-    port = first.socket.getsockname()[1]
-    listeners = [first]
+    port = first.getsockname()[1]
+    bound = [first]
     for host in hosts[1:]:
         try:
-            listeners.append(_listen(host, port))
+            bound.append(_listen(host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                first.socket.close()
+                first.close()
                 raise _refused(host, port, error) from None
             # No IPv6 on this machine: the first address is enough.
-    return listeners
+    return bound
 
 
-def bound_port(listeners: Sequence[trio.SocketListener]) -> int:
-    """The port that all listeners share; differs from the configured one when that is 0."""
-    port: int = listeners[0].socket.getsockname()[1]
-    return port
+def listener(bound: socket.socket) -> trio.SocketListener:
+    """The listener on a bound socket; needs a running event loop, as the sockets themselves do not."""
+    return trio.SocketListener(trio.socket.from_stdlib_socket(bound))
 
 
-def bind_unix(path: Path) -> trio.SocketListener:
+def bind_unix(path: Path) -> socket.socket:
     """Listen at `path` for the owner's own processes. The state lock says that no other gateway uses it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.parent.stat()
@@ -70,7 +68,7 @@ def bind_unix(path: Path) -> trio.SocketListener:
     unix.bind(str(path))
     path.chmod(0o600)
     unix.listen(BACKLOG)
-    return trio.SocketListener(trio.socket.from_stdlib_socket(unix))
+    return unix
 
 
 def peer_uid(peer: trio.socket.SocketType) -> int | None:
@@ -108,7 +106,7 @@ def tailnet_address() -> str | None:
     return address if ipaddress.ip_address(address) in _TAILNET else None
 
 
-def _listen(host: str, port: int) -> trio.SocketListener:
+def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     tcp = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -120,7 +118,7 @@ def _listen(host: str, port: int) -> trio.SocketListener:
     except OSError:
         tcp.close()
         raise
-    return trio.SocketListener(trio.socket.from_stdlib_socket(tcp))
+    return tcp
 
 
 def _refused(host: str, port: int, error: OSError) -> StartRefused:

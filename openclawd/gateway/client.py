@@ -160,17 +160,19 @@ class Client:
             self._refuse(request, refused)
             return
         self._unauthorised = 0
-        answer = self._router.start(self, request, method)
-        if isinstance(answer, bytes):
-            self._answer(answer)
-        elif self._requests >= MAX_REQUESTS or self._nursery is None:
-            answer.close()
+        if self._nursery is None:
+            return  # the client has left
+        if self._requests >= MAX_REQUESTS:
             busy = unavailable(
                 f"{MAX_REQUESTS} requests of this connection are under way; retry when some have ended",
                 retryable=True,
                 retry_after_ms=BUSY_RETRY_MS,
             )
             self._answer(response_error(request.id, busy.shape))
+            return
+        answer = self._router.start(self, request, method)
+        if isinstance(answer, bytes):
+            self._answer(answer)
         else:
             self._requests += 1
             self._nursery.start_soon(self._wait_for, answer)

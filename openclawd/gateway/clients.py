@@ -2,6 +2,7 @@
 
 import trio
 
+from openclawd.auth.scopes import NODE
 from openclawd.gateway.client import Client
 from openclawd.protocol.closes import Close
 
@@ -29,9 +30,13 @@ class Clients:
         if not self._clients:
             self._empty.set()
 
-    def devices(self) -> frozenset[str]:
-        """The ids of devices that are connected now."""
-        return frozenset(client.device_id for client in self._clients if client.device_id is not None)
+    def nodes(self) -> frozenset[str]:
+        """The ids of devices that are connected as nodes now."""
+        return frozenset(
+            client.device_id
+            for client in self._clients
+            if client.device_id is not None and client.role == NODE
+        )
 
     async def dismiss(self, close: Close) -> None:
         """Send every client what waits for it, then close it; returns when all are gone."""

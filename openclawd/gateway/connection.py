@@ -158,14 +158,17 @@ async def _refuse(
 async def _consequences(desk: Desk, admitted: Admitted) -> IssuedToken | None:
     """Write what the decision asks for: it counts once it is on disk."""
     if admitted.pairing is not None:
-        device = await desk.devices.pair(admitted.pairing)
-        payload = {
-            "requestId": str(uuid.uuid4()),
-            "deviceId": device.device_id,
-            "decision": "approved",
-            "ts": desk.now_ms(),
-        }
-        desk.hub.publish(Event("device.pair.resolved", payload, scope=PAIRING, drop_if_slow=True))
+        device_id = admitted.pairing.device_id
+        waited = [request.request_id for request in desk.devices.waiting() if request.device_id == device_id]
+        await desk.devices.pair(admitted.pairing)
+        for request_id in waited or [str(uuid.uuid4())]:
+            payload = {
+                "requestId": request_id,
+                "deviceId": device_id,
+                "decision": "approved",
+                "ts": desk.now_ms(),
+            }
+            desk.hub.publish(Event("device.pair.resolved", payload, scope=PAIRING, drop_if_slow=True))
     wanted = admitted.token_request
     if wanted is None:
         return None
@@ -219,7 +222,7 @@ def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, obj
         methods=greeting.methods,
         events=greeting.events,
         capabilities=(),
-        presence=desk.presence.listing(),
+        presence=desk.presence.listing() if allows(admitted.scopes, READ) else (),
         health=desk.health.snapshot,
         presence_version=desk.presence.version,
         health_version=desk.health.version,

@@ -7,6 +7,7 @@ import attrs
 from openclawd.auth.scopes import READ, WRITE
 from openclawd.methods.method import Call, MethodTable
 from openclawd.protocol.codec import NonEmptyStr
+from openclawd.protocol.errors import invalid_request
 from openclawd.sessions.registry import Send
 
 CHAT = MethodTable()
@@ -44,6 +45,9 @@ class ChatAbortParams:
 @CHAT.add("chat.send", scope=WRITE, params=ChatSendParams)
 async def chat_send(call: Call, params: ChatSendParams) -> object:
     """Accept a message: it is on disk when this answers."""
+    agents = call.services.agents
+    if agents.find(agent_id := agents.of_session(params.session_key)) is None:
+        raise invalid_request(f'unknown agent id "{agent_id}"')
     return await call.services.sessions.send(
         Send(
             session_key=params.session_key,

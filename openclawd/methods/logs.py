@@ -1,6 +1,8 @@
 """`logs.tail`: the end of the log, then what came since."""
 
+import os
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import attrs
 import trio
@@ -23,29 +25,30 @@ class LogsTailParams:
 @LOGS.add("logs.tail", scope=READ, params=LogsTailParams)
 async def logs_tail(call: Call, params: LogsTailParams) -> object:
     """Whole lines from the cursor on, or the last ones; `reset` when the file is no longer the one before."""
-    return await trio.to_thread.run_sync(_tail, call.services.log_file, params)
+    return await trio.to_thread.run_sync(tail, call.services.log_file, params)
 
 
-def _tail(file: Path, params: LogsTailParams) -> dict[str, object]:
+def tail(file: Path, params: LogsTailParams) -> dict[str, Any]:
+    """The answer of `logs.tail`; blocks for as long as the disk takes."""
     try:
         with file.open("rb") as log:
-            size = log.seek(0, 2)
-            reset = params.cursor is not None and params.cursor > size
-            from_cursor = params.cursor is not None and not reset
-            start = params.cursor if from_cursor and params.cursor is not None else 0
+            size = log.seek(0, os.SEEK_END)
+            start = params.cursor or 0
+            # Our cursors stand behind the end of a line; where none ends, this is another file.
+            reset = start > size or not _begins_line(log, start)
+            if reset:
+                start = 0
             truncated = size - start > params.max_bytes
             if truncated:
                 start = size - params.max_bytes
-            log.seek(max(0, start - 1))
-            data = log.read(size - max(0, start - 1))
+            whole = _begins_line(log, start)
+            log.seek(start)
+            data = log.read(size - start)
     except FileNotFoundError:
-        size, reset, truncated, start, data = 0, params.cursor not in {None, 0}, False, 0, b""
-    # The byte before tells whether the first line is whole; a line still being written waits for the next
-    # call.
-    if start > 0:
-        begins_line, data = data[:1] == b"\n", data[1:]
-        if not begins_line:
-            data = data.partition(b"\n")[2]
+        size, reset, truncated, whole, data = 0, params.cursor not in {None, 0}, False, True, b""
+    if not whole:
+        data = data.partition(b"\n")[2]
+    # A line that is still being written waits for the next call.
     complete, newline, rest = data.rpartition(b"\n")
     lines = complete.decode("utf-8", "replace").split("\n") if newline else []
     if len(lines) > params.limit:
@@ -59,3 +62,10 @@ def _tail(file: Path, params: LogsTailParams) -> dict[str, object]:
         "truncated": truncated,
         "reset": reset,
     }
+
+
+def _begins_line(log: BinaryIO, offset: int) -> bool:
+    if offset == 0:
+        return True
+    log.seek(offset - 1)
+    return log.read(1) == b"\n"

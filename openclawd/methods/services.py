@@ -41,4 +41,4 @@ class Services:
     log_file: Path
     now_ms: Callable[[], int]
     running: Callable[[], RunningGateway]
-    connected_devices: Callable[[], frozenset[str]]
+    connected_nodes: Callable[[], frozenset[str]]

@@ -10,9 +10,9 @@ VITALS = MethodTable()
 
 @VITALS.add("health", scope=None, params=AnyParams)
 def health(call: Call, params: AnyParams) -> object:
-    """The last snapshot; with `probe: true` a new one."""
+    """The last snapshot; with `probe: true` one that is of this second."""
     if isinstance(params.given, dict) and params.given.get("probe") is True:
-        return call.services.health.refresh()
+        return call.services.health.probe()
     return call.services.health.snapshot
 
 
@@ -66,7 +66,7 @@ def cron_status(call: Call, _params: NoParams) -> object:
 @VITALS.add("node.list", scope=READ, params=NoParams)
 def node_list(call: Call, _params: NoParams) -> object:
     """Devices that were paired as nodes, connected ones first, then by name."""
-    connected = call.services.connected_devices()
+    connected = call.services.connected_nodes()
     nodes = [
         {
             "nodeId": device.device_id,

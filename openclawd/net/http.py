@@ -27,6 +27,8 @@ LINGER_S: Final = 1.0
 # Browsers send two or three KiB; more than this is garbage.
 MAX_HEAD_BYTES: Final = 32 * 1024
 RECEIVE_BYTES: Final = 16 * 1024
+# Stock sends these two with every answer.
+ALWAYS: Final = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 
 _log = logging.getLogger("openclawd.http")
 
@@ -131,10 +133,7 @@ def _reusable(connection: h11.Connection) -> bool:
 
 
 async def _send(stream: Stream, connection: h11.Connection, method: str, response: Response) -> None:
-    headers = [
-        ("Date", formatdate(usegmt=True)),
-        *response.headers,
-    ]
+    headers = [("Date", formatdate(usegmt=True)), *ALWAYS, *response.headers]
     if response.status is not HTTPStatus.NOT_MODIFIED:
         headers.append(("Content-Length", str(len(response.body))))
     if connection.their_state is not h11.DONE:
@@ -168,6 +167,7 @@ async def _refuse_garbage(stream: Stream, connection: h11.Connection, error: h11
         status_code=status,
         headers=[
             ("Date", formatdate(usegmt=True)),
+            *ALWAYS,
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(body))),
             ("Connection", "close"),

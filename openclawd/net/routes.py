@@ -26,7 +26,6 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "connect-src 'self'",
     )
 )
-_EVERYWHERE: Final = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 _PAGE: Final = (
     ("X-Frame-Options", "DENY"),
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
@@ -83,11 +82,7 @@ class Routes:
         }
 
     async def respond(self, request: Request) -> Response:
-        """The answer to `request`, with the headers that every answer carries."""
-        response = await self._route(request)
-        return attrs.evolve(response, headers=(*_EVERYWHERE, *response.headers))
-
-    async def _route(self, request: Request) -> Response:
+        """The answer to `request`."""
         if request.method not in {"GET", "HEAD"}:
             return text(HTTPStatus.METHOD_NOT_ALLOWED, "Method Not Allowed", ("Allow", "GET, HEAD"))
         if (probe := self._probes.get(request.path)) is not None:

@@ -264,13 +264,8 @@ class Sessions:
         return {run.record.run_id: run} if run is not None else {}
 
     def _soon(self, tell: Callable[[], None]) -> None:
-        async def telling() -> None:
-            tell()
-
-        if self._nursery is None:
-            tell()
-        else:
-            self._nursery.start_soon(telling, name="command answer")
+        # The next turn of the loop, when the acknowledgement is on its way.
+        trio.lowlevel.current_trio_token().run_sync_soon(tell)
 
 
 def _answered_before(run: RunRecord) -> dict[str, object]:

@@ -102,6 +102,12 @@ class Health:
         self.version += 1
         return self.snapshot
 
+    async def probe(self) -> dict[str, object]:
+        """A snapshot that is not older than `REFRESH_GAP_S`, however often one asks."""
+        measured = self.snapshot.get("ts")
+        fresh = isinstance(measured, int) and self._now_ms() - measured < REFRESH_GAP_S * 1000
+        return self.snapshot if fresh else await self.refresh()
+
     async def serve(self) -> None:
         """Renew and tell, every minute and on request, until cancelled."""
         while True:

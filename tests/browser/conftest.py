@@ -54,7 +54,7 @@ def provider() -> Generator[ProviderProcess, None, None]:
 
 @pytest.fixture(scope="package")
 def gateway(provider: ProviderProcess) -> Generator[GatewayProcess, None, None]:
-    """A gateway that runs through all tests, with a model that streams; each test has its own conversation."""
+    """A gateway with a model that streams, for all tests; each has its own conversation."""
     with gateway_process(provider.config()) as gateway:
         yield gateway
 

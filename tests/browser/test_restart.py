@@ -57,11 +57,10 @@ def test_after_a_restart_the_page_is_back_by_itself(
     expect(chat.answers).to_have_count(2)
 
 
-@stop_or_kill
-def test_two_tabs_are_back_after_a_restart(visitor: Visitor, own_gateway: GatewayProcess, end: End) -> None:
+def test_two_tabs_are_back_after_a_restart(visitor: Visitor, own_gateway: GatewayProcess) -> None:
     first = open_chat(visitor, own_gateway)
     second = first.link_again().is_online()
-    end(own_gateway)
+    own_gateway.stop()
     first.is_away()
     second.is_away()
     own_gateway.start()
@@ -71,6 +70,24 @@ def test_two_tabs_are_back_after_a_restart(visitor: Visitor, own_gateway: Gatewa
     for tab in (first, second):
         tab.has_answered("You said: from the first")
     assert own_gateway.decisions("refused") == []
+
+
+@stop_or_kill
+def test_an_answer_under_way_goes_on_after_a_restart(
+    visitor: Visitor, own_gateway: GatewayProcess, end: End
+) -> None:
+    chat = open_chat(visitor, own_gateway)
+    chat.say("count SLOW=10")
+    expect(chat.answers).to_contain_text("word4")
+    end(own_gateway)
+    chat.is_away()
+    expect(chat.answers).to_contain_text("word4")
+    own_gateway.start()
+    chat.is_online()
+    answer = chat.has_answered("word10")
+    expect(chat.answers).to_have_count(1)
+    assert (answer.text_content() or "").count("word4") == 1
+    expect(chat.questions("count SLOW=10")).to_have_count(1)
 
 
 def test_a_page_reloaded_after_the_restart_comes_in_with_its_device(
