@@ -52,6 +52,7 @@ from openclawd.store.conversations import Conversations
 from openclawd.store.database import Database
 from openclawd.store.devices import DeviceStore
 from openclawd.store.runs import RunQueue
+from openclawd.vitals.announcer import PresenceAnnouncer
 from openclawd.vitals.health import AgentSummary, Health, SessionSummary
 from openclawd.vitals.presence import PresenceList
 
@@ -128,6 +129,9 @@ class House:
             presence_version=lambda: self._presence.version,
             now_ms=now_ms,
         )
+        self._announcer = PresenceAnnouncer(
+            self._presence, publish=self._hub.publish, health_version=lambda: self._health.version
+        )
         self._desk = self._make_desk()
         self._routes = self._make_routes()
 
@@ -139,6 +143,7 @@ class House:
         async with trio.open_nursery(strict_exception_groups=True) as house_nursery:
             house_nursery.start_soon(supervise, "sessions", self._sessions.serve)
             house_nursery.start_soon(supervise, "health", self._health.serve)
+            house_nursery.start_soon(supervise, "presence", self._announcer.serve)
             house_nursery.start_soon(supervise, "tick", self._tick)
             house_nursery.start_soon(supervise, "model discovery", self._discover_models)
             async with trio.open_nursery(strict_exception_groups=True) as door_nursery:
@@ -265,6 +270,7 @@ class House:
             clients=self._clients,
             router=Router(METHODS, services),
             presence=self._presence,
+            announcer=self._announcer,
             health=self._health,
             greeting=Greeting(
                 version=__version__,

@@ -67,11 +67,12 @@ class Client:
         """Events that were skipped because the client did not read."""
         return self._outbox.dropped
 
-    async def run(self, first: bytes) -> Close:
-        """Serve until the peer leaves or has to go; returns how it ended. `first` goes out before anything
-        else.
-        """
-        self._answer(first)
+    def greet(self, hello: bytes) -> None:
+        """Put the answer to `connect` into the outbox, before anything else can be."""
+        self._answer(hello)
+
+    async def run(self) -> Close:
+        """Serve until the peer leaves or has to go; returns how it ended."""
         async with trio.open_nursery(strict_exception_groups=True) as client_nursery:
             self._nursery = client_nursery
             self._wake_writer()

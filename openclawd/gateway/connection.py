@@ -44,6 +44,7 @@ from openclawd.protocol.hello import (
 )
 from openclawd.protocol.versions import V3
 from openclawd.protocol.websocket_frames import text_frame
+from openclawd.vitals.announcer import PresenceAnnouncer
 from openclawd.vitals.health import Health
 from openclawd.vitals.presence import Presence, PresenceList
 
@@ -81,6 +82,7 @@ class Desk:
     clients: Clients
     router: Router
     presence: PresenceList
+    announcer: PresenceAnnouncer
     health: Health
     greeting: Greeting
     now_ms: Callable[[], int]
@@ -97,12 +99,33 @@ class _Accepted:
 
 async def serve_connection(wire: Wire, peer: Peer, desk: Desk, *, settled: Callable[[], None]) -> None:
     """Serve one WebSocket from its first frame to its close. `settled` is called once it is a client."""
-    connection_id = str(uuid.uuid4())
-    outcome = await _admission(wire, peer, desk, connection_id)
-    if isinstance(outcome, _Accepted):
+    arrived = await _arrive(wire, peer, desk)
+    if arrived is not None:
         settled()
         wire.admitted()
-        await _serve_client(wire, desk, connection_id, outcome)
+        await _serve_client(desk, *arrived)
+
+
+async def _arrive(wire: Wire, peer: Peer, desk: Desk) -> tuple[Client, Presence] | None:
+    """Everything that an idle client need not remember ends with this call."""
+    connection_id = str(uuid.uuid4())
+    accepted = await _admission(wire, peer, desk, connection_id)
+    if accepted is None:
+        return None
+    admitted = accepted.admitted
+    client = Client(
+        connection_id=connection_id,
+        wire_generation=admitted.protocol,
+        role=admitted.role,
+        scopes=frozenset(admitted.scopes),
+        device_id=admitted.device.id if admitted.device is not None else None,
+        wire=wire,
+        router=desk.router,
+    )
+    presence = _presence(admitted)
+    desk.presence.arrived(connection_id, presence)
+    client.greet(response_ok(accepted.request_id, _hello(desk, connection_id, accepted)))
+    return client, presence
 
 
 async def _admission(wire: Wire, peer: Peer, desk: Desk, connection_id: str) -> _Accepted | None:
@@ -180,37 +203,20 @@ async def _consequences(desk: Desk, admitted: Admitted) -> IssuedToken | None:
     )
 
 
-async def _serve_client(wire: Wire, desk: Desk, connection_id: str, accepted: _Accepted) -> None:
-    admitted = accepted.admitted
-    client = Client(
-        connection_id=connection_id,
-        wire_generation=admitted.protocol,
-        role=admitted.role,
-        scopes=frozenset(admitted.scopes),
-        device_id=admitted.device.id if admitted.device is not None else None,
-        wire=wire,
-        router=desk.router,
-    )
-    presence = _presence(admitted)
+async def _serve_client(desk: Desk, client: Client, presence: Presence) -> None:
     arrived_ms = desk.now_ms()
-    desk.presence.arrived(connection_id, presence)
-    hello = _hello(desk, connection_id, accepted)
     desk.clients.add(client)
     desk.hub.join(client)
     desk.health.request_refresh()
     close = SERVICE_RESTART
     try:
-        close = await client.run(response_ok(accepted.request_id, hello))
+        close = await client.run()
     finally:
         desk.hub.leave(client)
         desk.clients.remove(client)
         _log_end(desk, client, close, arrived_ms)
-        if desk.presence.left(connection_id, presence):
-            versions = {"presence": desk.presence.version, "health": desk.health.version}
-            payload = {"presence": desk.presence.listing()}
-            desk.hub.publish(
-                Event("presence", payload, scope=READ, drop_if_slow=True, state_version=versions)
-            )
+        if desk.presence.left(client.connection_id, presence):
+            desk.announcer.request()
 
 
 def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, object]:

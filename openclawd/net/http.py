@@ -77,30 +77,39 @@ async def serve_http(stream: Stream, respond: Respond, upgrade: Upgrade) -> None
 
     Raises nothing for what a peer may do; `respond` must not raise.
     """
+    try:
+        upgraded = await _serve_requests(stream, respond)
+        if upgraded is not None:
+            await upgrade(stream, *upgraded)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+async def _serve_requests(stream: Stream, respond: Respond) -> tuple[Request, bytes, bytes] | None:
+    """Answer until the connection is used up; or what `upgrade` needs, when the peer wants a WebSocket."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
     try:
         while True:
             head = await _next_head(stream, connection)
             if head is None:
-                return
+                return None
             request = _parsed(head)
             if _wants_websocket(request):
-                if (refusal := _bad_upgrade(request)) is not None:
-                    await _send(stream, connection, request.method, refusal)
-                    return
-                await upgrade(stream, request, _rebuilt(head), connection.trailing_data[0])
-                return
+                refusal = _bad_upgrade(request)
+                if refusal is None:
+                    return request, _rebuilt(head), connection.trailing_data[0]
+                await _send(stream, connection, request.method, refusal)
+                return None
             await _send(stream, connection, request.method, await respond(request))
             if not _reusable(connection):
                 await _linger(stream)
-                return
+                return None
             connection.start_next_cycle()
     except h11.RemoteProtocolError as error:
         await _refuse_garbage(stream, connection, error)
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass
-    finally:
-        await trio.aclose_forcefully(stream)
+        return None
 
 
 async def _next_head(stream: Stream, connection: h11.Connection) -> h11.Request | None:

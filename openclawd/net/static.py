@@ -77,7 +77,8 @@ class Site:
         """
         file = await self._find(path)
         if file is None and PurePosixPath(path).suffix.lower() not in _FILE_SUFFIXES:
-            file = await self._find("index.html")
+            page = await self._find("index.html")
+            file = _lifted(page, path.count("/")) if page is not None else None
             if file is None:
                 return Response(
                     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -151,6 +152,14 @@ def _load(location: Path, stamp: tuple[int, int]) -> _File:
         plain=plain,
         gzipped=gzipped,
     )
+
+
+def _lifted(page: _File, depth: int) -> _File:
+    """The page for a place `depth` folders down, from where its own files (`./`) are that much higher."""
+    if depth == 0:
+        return page
+    plain = page.plain.replace(b'="./', b'="' + b"../" * depth)
+    return attrs.evolve(page, etag=f'{page.etag[:-1]}-{depth}"', plain=plain, gzipped=None)
 
 
 def _etags(header: str | None) -> set[str]:

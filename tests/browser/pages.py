@@ -10,6 +10,10 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from tests.browser.witness import Witness
 from tests.support.gateway_process import GatewayProcess
 
+TEN_MINUTES_MS = 600_000
+# A handshake on loopback takes a tenth of it.
+SETTLING_MS = 300
+
 
 class ChatPage:
     """One tab with the Control UI."""
@@ -53,6 +57,11 @@ class ChatPage:
         """What the person said, where it says exactly `text`."""
         return self.log.get_by_text(text, exact=True)
 
+    def ten_minutes_pass(self) -> None:
+        """Every timer of the page that is due by then goes off; what they set off has the time to be seen."""
+        self.page.clock.fast_forward(TEN_MINUTES_MS)
+        self.page.wait_for_timeout(SETTLING_MS)
+
     def stored(self) -> dict[str, dict[str, str]]:
         """What the browser keeps for the page."""
         found: dict[str, dict[str, str]] = self.page.evaluate(
@@ -86,10 +95,12 @@ class Visitor:
         context, witness = self.browser_profile(**options)
         return ChatPage(context.new_page(), witness)
 
-    def open(self, url: str, **options: Any) -> ChatPage:
-        """A tab at `url`."""
+    def open(self, url: str, *, own_time: bool = False, **options: Any) -> ChatPage:
+        """A tab at `url`. In its `own_time` the test can let minutes pass: see `ten_minutes_pass`."""
         chat = self.blank(**options)
         chat.witness.lives_at(url)
+        if own_time:
+            chat.page.clock.install()
         chat.page.goto(url)
         return chat
 

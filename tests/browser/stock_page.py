@@ -39,7 +39,8 @@ def _fetch(work: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise NotAvailable("the stock page is fetched with npm, which is not on the PATH")
-    command = [npm, "pack", f"{PIN['package']}@{PIN['version']}", "--silent", "--pack-destination", str(work)]
+    command = [npm, "pack", f"{PIN['package']}@{PIN['version']}", "--loglevel", "error"]
+    command += ["--fetch-retries", "0", "--pack-destination", str(work)]
     try:
         done = subprocess.run(
             command, cwd=work, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False
@@ -48,8 +49,8 @@ def _fetch(work: Path) -> Path:
         raise NotAvailable("npm did not fetch the stock page in time") from error
     archives = [*work.glob("*.tgz")]
     if done.returncode != 0 or len(archives) != 1:
-        last = next(reversed(done.stderr.strip().splitlines()), f"exit code {done.returncode}")
-        raise NotAvailable(f"npm could not fetch the stock page: {last}")
+        why = next(iter(done.stderr.splitlines()), f"exit code {done.returncode}")
+        raise NotAvailable(f"npm could not fetch the stock page: {why}")
     return archives[0]
 
 

@@ -8,8 +8,6 @@ from tests.support.gateway_process import GatewayProcess
 
 pytestmark = pytest.mark.browser
 
-TEN_MINUTES_MS = 600_000
-
 
 def refusals(gateway: GatewayProcess) -> int:
     return len(gateway.decisions("refused"))
@@ -19,13 +17,10 @@ def test_without_a_credential_the_gate_asks_and_no_handshake_is_tried(
     visitor: Visitor, gateway: GatewayProcess
 ) -> None:
     before = refusals(gateway)
-    chat = visitor.blank()
-    chat.page.clock.install()
-    chat.witness.lives_at(gateway.url)
-    chat.page.goto(gateway.url)
+    chat = visitor.open(gateway.url, own_time=True)
     expect(chat.gate).to_be_visible()
     expect(chat.composer).to_be_hidden()
-    chat.page.clock.run_for(TEN_MINUTES_MS)
+    chat.ten_minutes_pass()
     assert chat.witness.sockets == []
     assert refusals(gateway) == before
 
@@ -56,15 +51,12 @@ def test_a_wrong_token_is_refused_in_one_sentence_after_one_handshake(
     visitor: Visitor, gateway: GatewayProcess
 ) -> None:
     before = refusals(gateway)
-    chat = visitor.blank()
-    chat.page.clock.install()
-    chat.witness.lives_at(gateway.url)
-    chat.page.goto(gateway.url)
+    chat = visitor.open(gateway.url, own_time=True)
     chat.token_field.fill("not-the-token")
     chat.connect_button.click()
     expect(chat.page.get_by_role("alert")).to_contain_text("That is not this gateway's token.")
     expect(chat.token_field).to_be_focused()
-    chat.page.clock.run_for(TEN_MINUTES_MS)
+    chat.ten_minutes_pass()
     assert len(chat.witness.sockets) == 1
     assert refusals(gateway) == before + 1
     chat.token_field.fill(gateway.token)

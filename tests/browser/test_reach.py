@@ -18,7 +18,6 @@ pytestmark = pytest.mark.browser
 PASSWORD = "a long sentence, that only the owner knows"
 NO_TOKEN = {"OPENCLAW_GATEWAY_TOKEN": ""}
 NO_MODEL = re.compile("not a language model")
-TEN_MINUTES_MS = 600_000
 APPROVE = re.compile(r"openclawd devices approve ([\w-]+)")
 
 
@@ -120,20 +119,17 @@ def test_a_connected_page_can_approve_another_browser(
     expect(asks).to_have_count(0)
 
 
-def test_code_is_copied_where_there_is_no_clipboard_api(
+def test_the_command_is_copied_where_there_is_no_clipboard_api(
     visitor: Visitor, plain: tuple[GatewayProcess, str]
 ) -> None:
     gateway, url = plain
     chat = visitor.open(f"{url}#token={gateway.token}")
-    assert gateway.command("devices", "approve", waiting_request(chat)).returncode == 0
-    chat.is_online()
-    chat.say("connect")
-    answer = chat.has_answered(re.compile("OPENAI_API_KEY"))
-    answer.get_by_role("button", name="Copy code").first.click()
-    expect(answer.get_by_text("Copied")).to_be_visible()
-    chat.composer.focus()
+    request = waiting_request(chat)
+    chat.page.get_by_role("button", name="Copy the command").click()
+    expect(chat.page.get_by_text("Copied")).to_be_visible()
+    chat.page.evaluate("document.body.appendChild(document.createElement('textarea')).focus()")
     chat.page.keyboard.press("ControlOrMeta+V")
-    expect(chat.composer).to_have_value(re.compile("^export OPENAI_API_KEY="))
+    expect(chat.page.locator("textarea:focus")).to_have_value(f"openclawd devices approve {request}")
 
 
 def test_an_origin_that_is_not_allowed_is_told_so_once(
@@ -141,12 +137,9 @@ def test_an_origin_that_is_not_allowed_is_told_so_once(
 ) -> None:
     gateway = start_gateway()
     url = f"http://{PLAIN_HOST}:{gateway.port}/"
-    chat = visitor.blank()
-    chat.witness.lives_at(url)
-    chat.page.clock.install()
-    chat.page.goto(f"{url}#token={gateway.token}")
+    chat = visitor.open(f"{url}#token={gateway.token}", own_time=True)
     expect(chat.page.get_by_text("gateway.controlUi.allowedOrigins")).to_be_visible()
-    chat.page.clock.run_for(TEN_MINUTES_MS)
+    chat.ten_minutes_pass()
     assert len(gateway.decisions("refused")) == 1
     assert len(chat.witness.sockets) == 1
 

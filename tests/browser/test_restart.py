@@ -13,8 +13,6 @@ from tests.support.provider_process import ProviderProcess
 
 pytestmark = pytest.mark.browser
 
-TEN_MINUTES_MS = 600_000
-
 stop_or_kill = pytest.mark.parametrize(
     "end", [GatewayProcess.stop, GatewayProcess.kill], ids=["SIGTERM", "SIGKILL"]
 )
@@ -130,7 +128,7 @@ def test_a_device_that_the_gateway_forgot_asks_for_the_token_and_does_not_hammer
     expect(chat.gate).to_be_visible()
     expect(chat.page.get_by_role("alert")).to_contain_text("Give the token again")
     expect(chat.token_field).to_be_focused()
-    chat.page.clock.run_for(TEN_MINUTES_MS)
+    chat.ten_minutes_pass()
     assert len(own_gateway.decisions("refused")) == 1
     chat.token_field.fill(own_gateway.token)
     chat.connect_button.click()
@@ -140,12 +138,8 @@ def test_a_device_that_the_gateway_forgot_asks_for_the_token_and_does_not_hammer
 def test_a_stopped_gateway_is_told_in_words_and_can_be_tried_at_once(
     visitor: Visitor, own_gateway: GatewayProcess
 ) -> None:
-    chat = visitor.blank()
-    chat.page.clock.install()
-    chat.witness.lives_at(own_gateway.url)
+    chat = visitor.chat(own_gateway, own_time=True)
     chat.witness.allow_a_gateway_that_is_away()
-    chat.page.goto(f"{own_gateway.url}#token={own_gateway.token}")
-    chat.is_online()
     own_gateway.stop()
     chat.is_away()
     # Patience with a restart comes first; then the waits have grown too long for who sits in front of it.
@@ -196,7 +190,7 @@ def test_a_message_whose_acknowledgement_was_lost_is_delivered_once(
     assert len(provider.asked("say it once")) == 1
 
 
-@pytest.mark.parametrize("busy_with", ["a word", "count SLOW=50"], ids=["idle", "answering"])
+@pytest.mark.parametrize("busy_with", ["a word", "count SLOW=15"], ids=["idle", "answering"])
 def test_a_message_sent_while_the_gateway_goes_down_is_delivered_once(
     visitor: Visitor, own_gateway: GatewayProcess, busy_with: str
 ) -> None:

@@ -85,7 +85,8 @@ class Table:
         )
         if hub is not None:
             hub.join(self.client)
-        self.ended = await self.client.run(b'"hello"')
+        self.client.greet(b'"hello"')
+        self.ended = await self.client.run()
 
 
 async def answer(socket: WebSocketConnection) -> Any:

@@ -105,3 +105,11 @@ async def test_a_folder_without_a_page_says_so(tmp_path: Path) -> None:
     assert response is not None
     assert response.status == HTTPStatus.SERVICE_UNAVAILABLE
     assert b"no index.html" in response.body
+
+
+async def test_a_place_further_down_finds_the_page_s_files_where_they_are(root: Path) -> None:
+    (root / "index.html").write_text('<script src="./app.js"></script>')
+    response = await get(root, "chat/agent/main")
+
+    assert response is not None
+    assert response.body == b'<script src="../../app.js"></script>'

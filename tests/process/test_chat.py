@@ -216,6 +216,30 @@ async def test_the_conversation_so_far_goes_to_the_model(
     assert asked["body"]["stream"] is True
 
 
+async def test_a_run_goes_on_when_who_started_it_has_left(gateway: GatewayProcess) -> None:
+    async with wire_client(gateway.port) as stays:
+        await stays.connect(token=TOKEN)
+        async with wire_client(gateway.port) as leaves:
+            await leaves.connect(token=TOKEN)
+            await send(leaves, "left", "I cannot wait SLOW=5", "left")
+        final = await stays.event("chat", runId="left", state="final")
+    assert text_of(final["payload"]["message"]) == words(5)
+
+
+async def test_who_comes_back_in_the_middle_finds_what_was_said_so_far(gateway: GatewayProcess) -> None:
+    async with wire_client(gateway.port) as client:
+        await client.connect(token=TOKEN)
+        await send(client, "middle", "HANG_MIDDLE", "middle")
+        await client.event("chat", runId="middle", state="delta")
+    async with wire_client(gateway.port) as client:
+        await client.connect(token=TOKEN)
+        found = await client.call("chat.history", {"sessionKey": "middle"})
+        assert (
+            misfits(found["activeRuns"], [{"runId": "middle", "state": "running", "text": "Half of "}]) == []
+        )
+        await client.call("chat.abort", {"sessionKey": "middle"})
+
+
 # --- once
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Generator
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -155,6 +156,9 @@ async def test_a_run_that_was_killed_goes_on_under_its_own_id_and_tells_its_end_
 async def test_a_message_that_kills_the_gateway_again_and_again_is_given_up_in_words(
     provider: ProviderProcess,
 ) -> None:
+    def asked_again(times: int) -> bool:
+        return provider.questions["HANG_MIDDLE"] > times
+
     with gateway_process(provider.config()) as gateway:
         for life in range(3):
             async with wire_client(gateway.port) as client:
@@ -162,7 +166,7 @@ async def test_a_message_that_kills_the_gateway_again_and_again_is_given_up_in_w
                 if life == 0:
                     await send(client, "deadly", "HANG_MIDDLE")
                     await send(client, "behind", "I wait")
-                await until(lambda: provider.questions["HANG_MIDDLE"] > life)
+                await until(partial(asked_again, life))
                 gateway.kill()
             gateway.start()
         async with wire_client(gateway.port) as client:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.process.clients import CLI, PAGE, READ_ONLY, STOCK_PAGE, origin
+from tests.process.clients import BACKEND, CLI, PAGE, READ_ONLY, STOCK_PAGE, origin
 from tests.support.device import Device
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
+from tests.support.raw_websocket import ACCEPT, client_frame, raw_websocket
 from tests.support.shapes import misfits
 from tests.support.wire_client import ALL_SCOPES, Params, wire_client
 
@@ -242,6 +243,38 @@ async def test_a_token_in_the_websocket_url_counts_for_nothing(gateway: GatewayP
     async with wire_client(gateway.port, resource=f"/?token={TOKEN}") as client:
         refusal = await client.refusal(device=Device())
     assert refusal.error["details"]["code"] == "AUTH_TOKEN_MISSING"
+
+
+async def test_a_connect_in_the_same_packet_as_the_upgrade_is_read(gateway: GatewayProcess) -> None:
+    """A client that does not wait for the challenge has no nonce to sign, but it may hold the token."""
+    request = {
+        "type": "req",
+        "id": "early",
+        "method": "connect",
+        "params": {"minProtocol": 3, "maxProtocol": 3, "client": BACKEND, "auth": {"token": TOKEN}},
+    }
+    async with raw_websocket(gateway.port, client_frame(json.dumps(request).encode())) as socket:
+        await socket.until(b'"hello-ok"')
+        received = socket.received
+    assert received.startswith(b"HTTP/1.1 101 ")
+    assert ACCEPT.encode() in received
+    assert b"connect.challenge" in received
+    assert b'"hello-ok"' in received
+
+
+async def test_a_request_may_come_in_a_binary_message(gateway: GatewayProcess) -> None:
+    async with wire_client(gateway.port) as client:
+        await client.connect(token=TOKEN)
+        await client.send(b'{"type":"req","id":"binary","method":"health"}')
+        assert (await client.response("binary"))["ok"]
+
+
+async def test_a_gateway_on_loopback_listens_on_ipv6_too(gateway: GatewayProcess) -> None:
+    try:
+        async with wire_client(gateway.port, host="::1", host_header=f"[::1]:{gateway.port}") as client:
+            await client.connect(token=TOKEN, device=Device())
+    except OSError:
+        pytest.skip("this machine has no IPv6")
 
 
 async def test_compression_is_not_negotiated(gateway: GatewayProcess) -> None:

@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
+from tests.support.raw_websocket import KEY
 from tests.support.shapes import misfits
 from tests.support.wire_client import wire_client
 
@@ -24,8 +25,6 @@ PAGE_CONFIG = {
     "assistantAvatar": "A",
     "assistantAgentId": "main",
 }
-# RFC 6455 section 1.3.
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 # The smallest picture there is: one pixel of GIF.
 PIXEL = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"

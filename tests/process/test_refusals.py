@@ -13,9 +13,10 @@ from typing import Any
 import attrs
 import pytest
 
-from tests.process.clients import CLI, NODE, PAGE, STOCK_PAGE, origin
+from tests.process.clients import BACKEND, CLI, NODE, PAGE, STOCK_PAGE, origin
 from tests.support.device import Device, base64url
 from tests.support.gateway_process import TOKEN, GatewayProcess
+from tests.support.raw_websocket import FIN, TEXT, client_frame, close_of, raw_websocket
 from tests.support.wire_client import Params, wire_client
 
 pytestmark = pytest.mark.process
@@ -83,6 +84,42 @@ async def test_a_first_message_of_64_kib_is_read(gateway: GatewayProcess) -> Non
     async with wire_client(gateway.port) as client:
         refusal = await client.refusal(token=TOKEN, userAgent=7, locale="x" * 64_000)
     assert refusal.error["message"] == "invalid connect params: at /userAgent: must be string"
+
+
+async def test_fragments_of_a_first_message_count_together(gateway: GatewayProcess) -> None:
+    async with raw_websocket(gateway.port) as socket:
+        await socket.until(b"connect.challenge")
+        piece = b"x" * 30_000
+        await socket.send(client_frame(piece, first=TEXT) + client_frame(piece, first=0) * 2)
+        await socket.until_the_end()
+    assert close_of(socket.received) == 1009
+
+
+@pytest.mark.parametrize(
+    ("breach", "code"),
+    [
+        (client_frame(b"{}", masked=False), 1002),
+        (client_frame(b"", first=FIN | 0x70 | TEXT), 1002),
+        (client_frame(b"", first=FIN | 0x3), 1002),
+        (client_frame(b"\xff\xfe"), 1007),
+    ],
+    ids=["unmasked", "reserved bits", "reserved opcode", "not UTF-8"],
+)
+@pytest.mark.parametrize("admitted", [False, True], ids=["stranger", "client"])
+async def test_a_breach_of_the_websocket_protocol_is_closed_with_its_code(
+    gateway: GatewayProcess, breach: bytes, code: int, admitted: bool
+) -> None:
+    """RFC 6455 section 7.1.7: who fails a connection says why."""
+    async with raw_websocket(gateway.port) as socket:
+        await socket.until(b"connect.challenge")
+        if admitted:
+            params = {"minProtocol": 3, "maxProtocol": 3, "client": BACKEND, "auth": {"token": TOKEN}}
+            request = {"type": "req", "id": "1", "method": "connect", "params": params}
+            await socket.send(client_frame(json.dumps(request).encode()))
+            await socket.until(b'"hello-ok"')
+        await socket.send(breach)
+        await socket.until_the_end()
+    assert close_of(socket.received) == code
 
 
 # --- every refusal that has a res

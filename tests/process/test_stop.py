@@ -11,6 +11,7 @@ import trio
 from tests.process.chats import TERMINAL, said, send, settled_history
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.provider_process import ProviderProcess, provider_process
+from tests.support.raw_websocket import UPGRADE
 from tests.support.wire_client import WireClient, wire_client
 
 pytestmark = pytest.mark.process
@@ -35,13 +36,11 @@ async def stopped(gateway: GatewayProcess, number: signal.Signals = signal.SIGTE
 
 async def told_of_the_end(client: WireClient, *, version: int = 3) -> None:
     """The client got `shutdown`, then 1012."""
-    close = await client.closed()
-    assert close == (1012, "service restart")
-    last = client.seen[-1]
-    assert last["event"] == "shutdown"
+    assert await client.closed() == (1012, "service restart")
+    (shutdown,) = (frame for frame in client.seen if frame.get("event") == "shutdown")
     payload = {"reason": "gateway stopping"}
-    assert last["payload"] == (payload | {"restartExpectedMs": None} if version == 3 else payload)
-    assert isinstance(last["seq"], int)
+    assert shutdown["payload"] == (payload | {"restartExpectedMs": None} if version == 3 else payload)
+    assert isinstance(shutdown["seq"], int)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -83,10 +82,7 @@ async def test_strangers_idle_connections_and_clients_that_do_not_read_cannot_ho
             async with wire_client(gateway.port) as stranger, wire_client(gateway.port) as client:
                 await stranger.event("connect.challenge")
                 await client.connect(token=TOKEN)
-                deaf.sendall(
-                    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-                )
+                deaf.sendall(UPGRADE)
                 assert await stopped(gateway) == 0
                 await told_of_the_end(client)
         finally:
