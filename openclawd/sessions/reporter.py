@@ -37,10 +37,13 @@ class Reporter:
         """The answer so far, for clients that only show it; the next one makes up for one that is dropped."""
         self._chat("delta", {"message": self._message(text)}, drop_if_slow=True)
 
-    def final(self, text: str) -> None:
-        """The whole answer. A client that gets no message, as the answer is empty, reads the history."""
+    def final(self, text: str, usage: Mapping[str, Any]) -> None:
+        """The whole answer and what it cost. A client that gets no message, as it is empty, reads the
+        history.
+        """
         self._agent("lifecycle", {"phase": "end", "endedAt": self._now_ms()})
-        self._chat("final", {"message": self._message(text)} if text else {})
+        more: dict[str, Any] = {"message": self._message(text)} if text else {}
+        self._chat("final", more | ({"usage": usage} if usage.get("totalTokens") else {}))
 
     def answered(self, message: Mapping[str, Any]) -> None:
         """A command's answer: one final chat event with the full transcript message."""

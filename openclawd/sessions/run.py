@@ -99,7 +99,7 @@ class Run:
         self.state = ending.state
         self._pace.flush()
         if ending.state is RunState.DONE:
-            self._reporter.final(self.text)
+            self._reporter.final(self.text, (ending.message or {}).get("usage", {}))
         elif ending.state is RunState.ABORTED:
             self._reporter.aborted(self._stopped_by or StopReason.TIMEOUT, self.text)
         else:

@@ -56,7 +56,9 @@ async def test_a_turn_is_told_in_stock_order_and_shapes(tmp_path: Path) -> None:
             "content": [{"type": "text", "text": "you said hello "}],
             "timestamp": final["message"]["timestamp"],
         },
+        "usage": final["usage"],
     }
+    assert final["usage"]["totalTokens"] > 0
     assert {event.scope for event in held.events} == {"operator.read"}
     assert {event.drop_if_slow for event in held.events if event.payload.get("state") == "delta"} == {True}
 
