@@ -57,9 +57,9 @@ class ChatPage:
         """What the person said, where it says exactly `text`."""
         return self.log.get_by_text(text, exact=True)
 
-    def ten_minutes_pass(self) -> None:
+    def time_passes(self, by_ms: int = TEN_MINUTES_MS) -> None:
         """Every timer of the page that is due by then goes off; what they set off has the time to be seen."""
-        self.page.clock.fast_forward(TEN_MINUTES_MS)
+        self.page.clock.fast_forward(by_ms)
         self.page.wait_for_timeout(SETTLING_MS)
 
     def stored(self) -> dict[str, dict[str, str]]:
@@ -96,7 +96,7 @@ class Visitor:
         return ChatPage(context.new_page(), witness)
 
     def open(self, url: str, *, own_time: bool = False, **options: Any) -> ChatPage:
-        """A tab at `url`. In its `own_time` the test can let minutes pass: see `ten_minutes_pass`."""
+        """A tab at `url`. In its `own_time` the test can let minutes pass: see `time_passes`."""
         chat = self.blank(**options)
         chat.witness.lives_at(url)
         if own_time:

@@ -20,7 +20,7 @@ def test_without_a_credential_the_gate_asks_and_no_handshake_is_tried(
     chat = visitor.open(gateway.url, own_time=True)
     expect(chat.gate).to_be_visible()
     expect(chat.composer).to_be_hidden()
-    chat.ten_minutes_pass()
+    chat.time_passes()
     assert chat.witness.sockets == []
     assert refusals(gateway) == before
 
@@ -56,7 +56,7 @@ def test_a_wrong_token_is_refused_in_one_sentence_after_one_handshake(
     chat.connect_button.click()
     expect(chat.page.get_by_role("alert")).to_contain_text("That is not this gateway's token.")
     expect(chat.token_field).to_be_focused()
-    chat.ten_minutes_pass()
+    chat.time_passes()
     assert len(chat.witness.sockets) == 1
     assert refusals(gateway) == before + 1
     chat.token_field.fill(gateway.token)

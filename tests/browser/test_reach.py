@@ -139,7 +139,7 @@ def test_an_origin_that_is_not_allowed_is_told_so_once(
     url = f"http://{PLAIN_HOST}:{gateway.port}/"
     chat = visitor.open(f"{url}#token={gateway.token}", own_time=True)
     expect(chat.page.get_by_text("gateway.controlUi.allowedOrigins")).to_be_visible()
-    chat.ten_minutes_pass()
+    chat.time_passes()
     assert len(gateway.decisions("refused")) == 1
     assert len(chat.witness.sockets) == 1
 

@@ -128,7 +128,7 @@ def test_a_device_that_the_gateway_forgot_asks_for_the_token_and_does_not_hammer
     expect(chat.gate).to_be_visible()
     expect(chat.page.get_by_role("alert")).to_contain_text("Give the token again")
     expect(chat.token_field).to_be_focused()
-    chat.ten_minutes_pass()
+    chat.time_passes()
     assert len(own_gateway.decisions("refused")) == 1
     chat.token_field.fill(own_gateway.token)
     chat.connect_button.click()
