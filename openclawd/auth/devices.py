@@ -55,6 +55,9 @@ class DeviceStore(Protocol):
     async def put_device(self, device_id: str, document: dict[str, object]) -> None:
         """Insert or replace."""
 
+    async def delete_device(self, device_id: str) -> None:
+        """Remove; absent is fine."""
+
     async def put_request(self, request_id: str, document: dict[str, object]) -> None:
         """Insert or replace."""
 
@@ -174,6 +177,15 @@ class Devices:
             if request is not None:
                 await self._drop_request(request_id)
             return request
+
+    async def remove(self, device_id: str) -> bool:
+        """Forget a device and its tokens; False when it is unknown."""
+        async with self._lock:
+            if device_id not in self._paired:
+                return False
+            await self._store.delete_device(device_id)
+            del self._paired[device_id]
+            return True
 
     async def issue_token(
         self, device_id: str, role: str, scopes: tuple[str, ...], presented: str | None = None

@@ -100,6 +100,11 @@ def too_big(facts: Facts) -> Refused:
     return Refused(closes.TOO_BIG, "too-big", facts)
 
 
+def protocol_breach(facts: Facts, close: closes.Close) -> Refused:
+    """The peer broke RFC 6455; the close has been sent."""
+    return Refused(close, "websocket-breach", facts)
+
+
 def not_connect(facts: Facts) -> Refused:
     """The first request is another method."""
     return _refuse(facts, "not-connect", ErrorCode.INVALID_REQUEST, _FIRST_MUST_CONNECT)

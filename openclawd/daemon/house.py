@@ -261,6 +261,7 @@ class House:
             now_ms=now_ms,
             running=self._running,
             connected_nodes=self._clients.nodes,
+            dismiss_device=self._clients.dismiss_device,
         )
         paths = self._loaded.paths
         return Desk(

@@ -97,7 +97,10 @@ def _run(
                 sockets=sockets,
                 log_file=log.path,
             )
-            # Open to the very end: a second signal during the goodbye changes nothing.
+            # A second signal changes nothing: not during the goodbye, as the receiver is open to the very
+            # end, and not behind it, where trio hands unread ones to whatever handled them before.
+            for number in _STOP_SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
             with trio.open_signal_receiver(*_STOP_SIGNALS, *_RESTART_SIGNALS) as signals:
 
                 async def asked_to_stop() -> str:

@@ -4,7 +4,7 @@ import trio
 
 from openclawd.auth.scopes import NODE
 from openclawd.gateway.client import Client
-from openclawd.protocol.closes import Close
+from openclawd.protocol.closes import DEVICE_REMOVED, Close
 
 
 class Clients:
@@ -37,6 +37,12 @@ class Clients:
             for client in self._clients
             if client.device_id is not None and client.role == NODE
         )
+
+    def dismiss_device(self, device_id: str) -> None:
+        """Send a device away that is paired no longer."""
+        for client in tuple(self._clients):
+            if client.device_id == device_id:
+                client.end(DEVICE_REMOVED)
 
     async def dismiss(self, close: Close) -> None:
         """Send every client what waits for it, then close it; returns when all are gone."""

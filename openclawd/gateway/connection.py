@@ -148,8 +148,12 @@ async def _admission(wire: Wire, peer: Peer, desk: Desk, connection_id: str) -> 
     except WireOverflow:
         decision = refusals.too_big(facts)
     except WireClosed as closed:
-        fields = {"conn": connection_id, **facts.log_fields(), "closeCode": closed.code}
-        _log.info("left before connect", extra={"fields": fields})
+        if closed.by_us:
+            decision = refusals.protocol_breach(facts, Close(closed.code, closed.reason))
+            _log.info("refused", extra={"fields": {"conn": connection_id, **decision.log_fields()}})
+        else:
+            fields = {"conn": connection_id, **facts.log_fields(), "closeCode": closed.code}
+            _log.info("left before connect", extra={"fields": fields})
         return None
     if isinstance(decision, Refused):
         await _refuse(wire, desk, connection_id, request_id, decision)

@@ -6,12 +6,16 @@ from openclawd.protocol.closes import Close
 
 
 class WireClosed(Exception):
-    """The peer is gone, or closed with `code` and `reason` (RFC 6455 section 7.1.5); 1006: no word."""
+    """The peer is gone, or closed with `code` and `reason` (RFC 6455 section 7.1.5); 1006: no word.
 
-    def __init__(self, code: int, reason: str) -> None:
+    `by_us`: the peer broke the WebSocket protocol, and it was we who closed.
+    """
+
+    def __init__(self, code: int, reason: str, *, by_us: bool = False) -> None:
         super().__init__(f"{code} {reason}".strip())
         self.code = code
         self.reason = reason
+        self.by_us = by_us
 
 
 class WireOverflow(Exception):

@@ -18,6 +18,13 @@ class PairingDecisionParams:
     request_id: NonEmptyStr
 
 
+@attrs.frozen
+class DeviceParams:
+    """Which paired device."""
+
+    device_id: NonEmptyStr
+
+
 @DEVICES.add("device.pair.list", scope=PAIRING, params=NoParams)
 def device_pair_list(call: Call, _params: NoParams) -> object:
     """`{pending, paired}`; tokens are listed without their text, which nobody has any more."""
@@ -46,6 +53,18 @@ async def device_pair_reject(call: Call, params: PairingDecisionParams) -> objec
         raise invalid_request("unknown requestId")
     call.services.publish(_resolved(call, params.request_id, request.device_id, "rejected"))
     return {"requestId": params.request_id, "deviceId": request.device_id}
+
+
+@DEVICES.add("device.pair.remove", scope=PAIRING, params=DeviceParams)
+async def device_pair_remove(call: Call, params: DeviceParams) -> object:
+    """Forget a device: its tokens are void, and it is sent away if it is here (stock lets it stay)."""
+    device = call.services.devices.find(params.device_id)
+    if device is not None and not covers(call.caller.scopes, device.scopes):
+        raise invalid_request("cannot remove a device that holds more scopes than this client")
+    if not await call.services.devices.remove(params.device_id):
+        raise invalid_request("unknown deviceId")
+    call.services.dismiss_device(params.device_id)
+    return {"deviceId": params.device_id}
 
 
 def _resolved(call: Call, request_id: str, device_id: str, decision: str) -> Event:

@@ -42,3 +42,4 @@ class Services:
     now_ms: Callable[[], int]
     running: Callable[[], RunningGateway]
     connected_nodes: Callable[[], frozenset[str]]
+    dismiss_device: Callable[[str], None]

@@ -8,9 +8,19 @@ frame on the wire: from then on the stream is broken and says so, instead of sen
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import trio
 from trio.abc import HalfCloseableStream, Stream
+
+from openclawd.protocol.closes import TOO_BIG
+from openclawd.protocol.websocket_frames import close_frame
+
+# For a peer that broke the protocol to take the close frame that says so.
+LAST_WORDS_TIMEOUT_S: Final = 1.0
+# RFC 6455 section 5.2: FIN and opcode 8; a close frame's payload begins with the code.
+_CLOSE_OPCODE: Final = 0x88
+_TOO_BIG_CODE: Final = TOO_BIG.code.to_bytes(2, "big")
 
 
 class UpgradedStream(Stream):
@@ -20,31 +30,42 @@ class UpgradedStream(Stream):
         self._transport = transport
         self._head = head
         self._trailing = trailing
-        self._accepted = False
+        self._accepted = trio.Event()
         self._write_lock = trio.Lock()
         self._broken = False
+        self.close_sent = False
         self._budget: int | None = None
         self._on_overflow: Callable[[], None] | None = None
+        self._last_words: Callable[[], bytes | None] | None = None
 
-    def accepted(self, *, budget_bytes: int, on_overflow: Callable[[], None]) -> None:
+    def accepted(
+        self,
+        *,
+        budget_bytes: int,
+        on_overflow: Callable[[], None],
+        last_words: Callable[[], bytes | None],
+    ) -> None:
         """The 101 is out: what came behind the head may be read, and `budget_bytes` more at most.
 
-        Past the budget `on_overflow` is called and nothing more is delivered.
+        Past the budget `on_overflow` is called and nothing more is delivered. `last_words` gives the frame
+        that the peer is owed when the library closes without having sent one.
         """
-        self._accepted = True
         self._budget = budget_bytes
         self._on_overflow = on_overflow
+        self._last_words = last_words
+        self._accepted.set()
 
     def lift_budget(self) -> None:
         """From now on the WebSocket's own message limit is the only one."""
         self._budget = None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Bytes for the WebSocket parser; see the class for the order in which they come."""
+        """Bytes for the WebSocket parser; see the module for the order in which they come."""
         if self._head:
             data, self._head = self._head, b""
             return data
-        if self._accepted and self._trailing:
+        await self._accepted.wait()
+        if self._trailing:
             data, self._trailing = self._trailing, b""
         else:
             data = bytes(await self._transport.receive_some(max_bytes))
@@ -62,6 +83,11 @@ class UpgradedStream(Stream):
             if self._broken:
                 raise trio.BrokenResourceError
             self._broken = True
+            if data[:1] == bytes((_CLOSE_OPCODE,)):
+                self.close_sent = True
+                if data[2:4] == _TOO_BIG_CODE:
+                    # The library would explain itself in the reason; stock leaves it empty.
+                    data = close_frame(TOO_BIG)
             await self._transport.send_all(data)
             self._broken = False
 
@@ -80,6 +106,15 @@ class UpgradedStream(Stream):
             pass
 
     async def aclose(self) -> None:
-        """Close the transport."""
-        self._broken = True
-        await self._transport.aclose()
+        """Close the transport, after the frame that the peer is still owed."""
+        words = self._last_words() if self._last_words is not None else None
+        try:
+            if words is not None and not self._broken:
+                with trio.move_on_after(LAST_WORDS_TIMEOUT_S, shield=True):
+                    await self.send_all(words)
+                    await self.discard_until_eof()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+            pass
+        finally:
+            self._broken = True
+            await trio.aclose_forcefully(self._transport)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_server_stream
 
 from openclawd.gateway.wire import WireClosed, WireOverflow
 from openclawd.net.stream import UpgradedStream
@@ -25,6 +25,8 @@ CLOSE_TIMEOUT_S: Final = 2.0
 RECEIVE_BUFFER: Final = 64 * 1024
 # Messages that may wait for the reader, so that pings are answered while a message is being handed over.
 MESSAGE_QUEUE: Final = 16
+# RFC 6455 section 7.4.1: protocol error, unacceptable data, inconsistent data.
+_BREACHES: Final = frozenset((1002, 1003, 1007))
 # Before admission: one message of PRE_ADMISSION_MAX with its framing, and some control frames.
 PRE_ADMISSION_BUDGET: Final = PRE_ADMISSION_MAX + 1024
 
@@ -39,7 +41,10 @@ class TrioWebSocketWire:
         self._overflowed = False
         self._receiving: trio.CancelScope | None = None
         self._closing = False
-        stream.accepted(budget_bytes=PRE_ADMISSION_BUDGET, on_overflow=self._overflow)
+        self._broke_protocol = False
+        stream.accepted(
+            budget_bytes=PRE_ADMISSION_BUDGET, on_overflow=self._overflow, last_words=self._breach_frame
+        )
 
     async def receive(self) -> str | bytes:
         """The next whole message. Raises WireClosed or WireOverflow."""
@@ -50,10 +55,7 @@ class TrioWebSocketWire:
             try:
                 message = await self._connection.get_message()
             except ConnectionClosed as closed:
-                reason = closed.reason
-                raise WireClosed(
-                    reason.code if reason else 1006, (reason.reason if reason else "") or ""
-                ) from None
+                raise self._ended(closed.reason) from None
         self._receiving = None
         size = len(message)
         # A character takes four bytes at most: only a message near the limit needs the exact count.
@@ -63,6 +65,21 @@ class TrioWebSocketWire:
             self._overflowed = True
             raise WireOverflow
         return message
+
+    def _ended(self, reason: CloseReason | None) -> WireClosed:
+        code, words = (reason.code, reason.reason or "") if reason is not None else (1006, "")
+        # A peer that breaks the protocol did not close; a close frame of its own was answered with one.
+        if code in _BREACHES and not self._stream.close_sent:
+            self._broke_protocol = True
+        return WireClosed(code, words, by_us=self._broke_protocol)
+
+    def _breach_frame(self) -> bytes | None:
+        """What a peer that broke RFC 6455 is owed: the library knows the code and says nothing."""
+        closed = self._connection.closed
+        if closed is None or closed.code not in _BREACHES or self._stream.close_sent:
+            return None
+        self._broke_protocol = True
+        return close_frame(Close(closed.code, closed.reason or ""))
 
     def _overflow(self) -> None:
         self._overflowed = True

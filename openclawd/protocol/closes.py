@@ -52,6 +52,10 @@ SERVICE_RESTART: Final = Close(1012, "service restart")
 """The gateway stops or restarts; clients come back by themselves."""
 
 
+DEVICE_REMOVED: Final = Close(4001, "client invalidated: device removed")
+"""The device was removed from the paired ones; v4's code for a client whose credential is void."""
+
+
 def policy(reason: str) -> Close:
     """1008 with the text of the refusal: what every failed handshake ends in."""
     return Close(1008, reason)

@@ -18,7 +18,7 @@ MAIN: Final = "main"
 MAX_KEY_CHARS: Final = 512
 
 _AGENT_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_FORBIDDEN: Final = re.compile(r"[\s\x00-\x1f\x7f]")
+_FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class MalformedKey(ValueError):
@@ -33,7 +33,7 @@ def canonical(key: str, *, default_agent: str, main_key: str, scope: Scope) -> s
     if len(text) > MAX_KEY_CHARS:
         raise MalformedKey(f"session key is too long: {len(text)} characters, at most {MAX_KEY_CHARS}")
     if _FORBIDDEN.search(text):
-        raise MalformedKey(f"session key {key!r} contains a space or a control character")
+        raise MalformedKey(f"session key {key!r} contains a control character")
     if text in {GLOBAL, UNKNOWN}:
         return text
     main = f"agent:{default_agent}:{main_key}"

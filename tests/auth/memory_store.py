@@ -20,6 +20,10 @@ class MemoryStore:
         self.devices[device_id] = encode(document)
         self.writes += 1
 
+    async def delete_device(self, device_id: str) -> None:
+        self.devices.pop(device_id, None)
+        self.writes += 1
+
     async def put_request(self, request_id: str, document: dict[str, object]) -> None:
         self.requests[request_id] = encode(document)
         self.writes += 1

@@ -295,3 +295,15 @@ async def test_a_record_that_cannot_be_read_costs_only_itself() -> None:
     reloaded = await registry(store)
     assert reloaded.find("d1") is not None
     assert reloaded.find("broken") is None
+
+
+async def test_a_removed_device_is_unknown_and_its_tokens_are_void_also_after_a_restart() -> None:
+    store = MemoryStore()
+    devices = await registry(store)
+    await devices.pair(ASK)
+    token = await issued(devices)
+    assert await devices.remove("d1")
+    assert not await devices.remove("d1")
+    for known in (devices, await registry(store)):
+        assert known.find("d1") is None
+        assert known.verify_token("d1", "operator", token, ()) is TokenVerdict.MISMATCH

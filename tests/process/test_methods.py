@@ -190,6 +190,7 @@ SCOPES: Final[dict[str, str | None]] = {
     "device.pair.list": "operator.pairing",
     "device.pair.approve": "operator.pairing",
     "device.pair.reject": "operator.pairing",
+    "device.pair.remove": "operator.pairing",
     "config.get": "operator.read",
     "logs.tail": "operator.read",
     "channels.status": "operator.read",

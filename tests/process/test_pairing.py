@@ -236,6 +236,35 @@ async def test_a_node_is_paired_and_listed(gateway: GatewayProcess) -> None:
     assert misfits(row, {"caps": [], "commands": [], "paired": True, "connected": True}) == []
 
 
+async def test_a_removed_device_is_sent_away_and_its_token_is_void(gateway: GatewayProcess) -> None:
+    device = Device()
+    headers = origin(f"http://127.0.0.1:{gateway.port}")
+    async with wire_client(gateway.port, headers=headers) as page, wire_client(gateway.port) as admin:
+        token = (await page.connect(token=TOKEN, device=device, client=PAGE))["auth"]["deviceToken"]
+        await admin.connect(token=TOKEN)
+        assert await admin.call("device.pair.remove", {"deviceId": device.id}) == {"deviceId": device.id}
+        assert await page.closed() == (4001, "client invalidated: device removed")
+        with pytest.raises(Refused, match="unknown deviceId"):
+            await admin.call("device.pair.remove", {"deviceId": device.id})
+    async with wire_client(gateway.port, headers=headers) as page:
+        refusal = await page.refusal(auth={"deviceToken": token}, device=device, client=PAGE)
+    assert refusal.error["details"]["code"] == "AUTH_DEVICE_TOKEN_MISMATCH"
+
+
+async def test_nobody_approves_or_removes_more_than_he_holds(gateway: GatewayProcess) -> None:
+    device, admin_device = Device(), Device()
+    async with wire_client(gateway.port, headers=FROM_AFAR) as client:
+        request_id = (await client.refusal(token=TOKEN, device=device)).error["details"]["requestId"]
+    async with wire_client(gateway.port) as client:
+        await client.connect(token=TOKEN, device=admin_device)
+    async with wire_client(gateway.port) as clerk:
+        await clerk.connect(token=TOKEN, scopes=("operator.pairing",))
+        with pytest.raises(Refused, match="cannot approve scopes"):
+            await clerk.call("device.pair.approve", {"requestId": request_id})
+        with pytest.raises(Refused, match="cannot remove"):
+            await clerk.call("device.pair.remove", {"deviceId": admin_device.id})
+
+
 async def test_devices_and_their_tokens_survive_a_restart_and_no_token_is_on_disk() -> None:
     device = Device()
     with gateway_process() as gateway:
