@@ -86,7 +86,8 @@ async def test_the_events_of_a_run_come_in_stocks_order_and_shapes(gateway: Gate
         if frame["event"] == "agent":
             assert set(frame["payload"]) == {"runId", "stream", "data", "sessionKey", "seq", "ts"}
         else:
-            assert set(frame["payload"]) == {"runId", "sessionKey", "seq", "state", "message"}
+            usage = {"usage"} if frame["payload"]["state"] == "final" else set()
+            assert set(frame["payload"]) == {"runId", "sessionKey", "seq", "state", "message"} | usage
     numbers = [frame["seq"] for frame in frames]
     assert numbers == sorted(set(numbers)), "the frames' own seq grows"
 
