@@ -74,6 +74,8 @@ def link_project() -> None:
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
     asked = subprocess.run([PYTHON, "-c", where], capture_output=True, text=True, check=True)
     (Path(asked.stdout.strip()) / "openclawd-here.pth").write_text(f"{ROOT}\n")
+    # Compiled now, so that the first start is as fast as the others.
+    run(PYTHON, "-m", "compileall", "-q", ROOT / "openclawd")
     command = VENV / "bin" / "openclawd"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(str(PYTHON))} -P -m openclawd "$@"\n')
     command.chmod(0o755)

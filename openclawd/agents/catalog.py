@@ -11,14 +11,14 @@ background and may be called as often as one likes.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
 
 from openclawd.agents import ollama, openai_models
 from openclawd.agents.discovery import listed_models, ollama_models
-from openclawd.agents.endpoint import Endpoint
+from openclawd.agents.endpoint import API, Endpoint, Patience
 from openclawd.agents.endpoints import (
     MODEL_HINT,
     OLLAMA,
@@ -33,8 +33,10 @@ from openclawd.agents.model import Model, ModelError, ModelErrorKind
 from openclawd.agents.offline import MODEL_ID as OFFLINE_ID
 from openclawd.agents.offline import PROVIDER as OFFLINE_PROVIDER
 from openclawd.agents.offline import OfflineModel
-from openclawd.agents.openai_completions import API, CompletionsModel, CompletionsProvider, Patience
 from openclawd.config.model import Config
+
+if TYPE_CHECKING:
+    from openclawd.agents.openai_completions import CompletionsProvider
 
 # An Ollama that is started later is found within this time.
 DISCOVERY_CACHE_S: Final = 30.0
@@ -50,7 +52,8 @@ class Catalog:
     _environ: Mapping[str, str]
     _facts: Callable[[], GatewayFacts]
     _patience: Patience = attrs.field(factory=Patience)
-    _providers: dict[str, CompletionsProvider] = attrs.field(factory=dict, init=False)
+    _endpoints: dict[str, Endpoint] = attrs.field(factory=dict, init=False)
+    _providers: "dict[str, CompletionsProvider]" = attrs.field(factory=dict, init=False)
     _configured: dict[str, tuple[ModelEntry, ...]] = attrs.field(factory=dict, init=False)
     _unspoken: dict[str, str] = attrs.field(factory=dict, init=False)
     _found: dict[str, tuple[ModelEntry, ...]] = attrs.field(factory=dict, init=False)
@@ -122,11 +125,14 @@ class Catalog:
         wanted = self.default(agent_id) if ref is None else self._parse(ref)
         if wanted == ModelRef(OFFLINE_PROVIDER, OFFLINE_ID):
             return self._offline
-        provider = self._providers.get(wanted.provider)
-        if provider is None:
+        if wanted.provider not in self._endpoints:
             raise self._unusable(wanted)
         entry = next((entry for entry in self._listed() if entry.ref == wanted), None)
-        return CompletionsModel(provider, wanted.model, entry.max_tokens if entry else None)
+        from openclawd.agents.openai_completions import CompletionsModel
+
+        return CompletionsModel(
+            self._provider(wanted.provider), wanted.model, entry.max_tokens if entry else None
+        )
 
     async def discover(self) -> None:
         """Look for models beside the configured ones. Cheap when called again within `DISCOVERY_CACHE_S`."""
@@ -146,14 +152,17 @@ class Catalog:
             await provider.aclose()
 
     async def _discover_ollama(self) -> None:
-        entries = await ollama_models(self._providers[OLLAMA], ollama.base_url(self._environ))
+        endpoint = self._endpoints[OLLAMA]
+        entries = await ollama_models(
+            endpoint, lambda: self._provider(OLLAMA), ollama.base_url(self._environ)
+        )
         if entries is not None:
             self._set_found(OLLAMA, entries)
 
     async def _discover_openai(self) -> None:
         # Once is enough; an Ollama pulls models all the time, other servers rarely.
         if self._found[OPENAI] is openai_models.MODELS and (
-            entries := await listed_models(self._providers[OPENAI])
+            entries := await listed_models(self._provider(OPENAI))
         ):
             self._set_found(OPENAI, entries)
 
@@ -172,7 +181,7 @@ class Catalog:
         text = text.strip()
         provider, slash, model = text.partition("/")
         known = ModelRef(provider.lower(), model)
-        if slash and (known.provider in {*self._providers, *self._unspoken, OFFLINE_PROVIDER}):
+        if slash and (known.provider in {*self._endpoints, *self._unspoken, OFFLINE_PROVIDER}):
             return known
         same_id = [entry.ref for entry in self._listed() if entry.id == text]
         return same_id[0] if len(same_id) == 1 else known
@@ -194,7 +203,15 @@ class Catalog:
         return ModelError(ModelErrorKind.UNKNOWN_MODEL, f"{what} {works}")
 
     def _add(self, endpoint: Endpoint) -> None:
-        self._providers[endpoint.provider] = CompletionsProvider(endpoint, self._patience)
+        self._endpoints[endpoint.provider] = endpoint
+
+    def _provider(self, name: str) -> "CompletionsProvider":
+        """The provider, made when it is first asked: a start does not need what talks to it."""
+        from openclawd.agents.openai_completions import CompletionsProvider
+
+        if name not in self._providers:
+            self._providers[name] = CompletionsProvider(self._endpoints[name], self._patience)
+        return self._providers[name]
 
 
 def _preferred_openai(entries: tuple[ModelEntry, ...]) -> str:

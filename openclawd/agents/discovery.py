@@ -2,15 +2,19 @@
 
 import logging
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from openclawd.agents import ollama
+from openclawd.agents.endpoint import Endpoint
 from openclawd.agents.endpoints import OLLAMA
 from openclawd.agents.entries import ModelEntry
 from openclawd.agents.model import ModelError
-from openclawd.agents.openai_completions import CompletionsProvider
+
+if TYPE_CHECKING:
+    from openclawd.agents.openai_completions import CompletionsProvider
 
 # A server on this machine accepts in microseconds; a firewalled OLLAMA_HOST must not hold up `models.list`.
 _PROBE_TIMEOUT_S: Final = 0.5
@@ -25,17 +29,19 @@ _NOT_FOR_CHAT: Final = re.compile(
 _log = logging.getLogger("openclawd.agents")
 
 
-async def ollama_models(provider: CompletionsProvider, root: str) -> tuple[ModelEntry, ...] | None:
+async def ollama_models(
+    endpoint: Endpoint, provider: "Callable[[], CompletionsProvider]", root: str
+) -> tuple[ModelEntry, ...] | None:
     """The models of the Ollama at `root`; None when there is none. Costs one connect where nobody listens."""
-    if not await _accepts(provider):
+    if not await _accepts(endpoint):
         return None
-    tags = await _listed(provider, f"{root}/api/tags")
+    tags = await _listed(provider(), f"{root}/api/tags")
     return (
         None if tags is None else tuple(ModelEntry(name, name, OLLAMA) for name in ollama.chat_models(tags))
     )
 
 
-async def listed_models(provider: CompletionsProvider) -> tuple[ModelEntry, ...]:
+async def listed_models(provider: "CompletionsProvider") -> tuple[ModelEntry, ...]:
     """The chat models of an OpenAI-compatible server: GET {baseUrl}/models."""
     listed = await _listed(provider, provider.endpoint.url("models"))
     rows = listed.get("data") if isinstance(listed, dict) else None
@@ -44,10 +50,10 @@ async def listed_models(provider: CompletionsProvider) -> tuple[ModelEntry, ...]
     return tuple(ModelEntry(name, name, provider.endpoint.provider) for name in names)
 
 
-async def _accepts(provider: CompletionsProvider) -> bool:
+async def _accepts(endpoint: Endpoint) -> bool:
     """Whether anybody listens there; asked before httpx is loaded for it."""
     try:
-        host, port = provider.endpoint.host_and_port()
+        host, port = endpoint.host_and_port()
         with trio.move_on_after(_PROBE_TIMEOUT_S):
             await (await trio.open_tcp_stream(host, port)).aclose()
             return True
@@ -56,7 +62,7 @@ async def _accepts(provider: CompletionsProvider) -> bool:
     return False
 
 
-async def _listed(provider: CompletionsProvider, url: str) -> object:
+async def _listed(provider: "CompletionsProvider", url: str) -> object:
     try:
         return await provider.get_json(url, _LIST_TIMEOUT_S)
     except ModelError as error:

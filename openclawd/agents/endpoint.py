@@ -21,6 +21,23 @@ _QUOTE_LENGTH: Final = 240
 _SECRET_MIN_LENGTH: Final = 6
 
 
+# The one wire form that is spoken so far; stock's name for it.
+API: Final = "openai-completions"
+# Further than any server on this planet is away.
+CONNECT_TIMEOUT_S: Final = 10.0
+
+
+@attrs.frozen
+class Patience:
+    """How long a provider may be silent, in seconds."""
+
+    connect_s: float = CONNECT_TIMEOUT_S
+    # A local server may load the model from disk first, a reasoning model may think in silence.
+    first_token_s: float = 300.0
+    # Once it speaks, a pause this long is a dead connection.
+    between_chunks_s: float = 120.0
+
+
 @attrs.frozen
 class Endpoint:
     """One provider's address and credentials. The hints are whole sentences, each saying one thing to do."""

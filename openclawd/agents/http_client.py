@@ -13,14 +13,12 @@ import attrs
 import trio
 
 from openclawd import __version__
-from openclawd.agents.endpoint import Endpoint
+from openclawd.agents.endpoint import CONNECT_TIMEOUT_S, Endpoint
 from openclawd.agents.model import ModelError, ModelErrorKind
 
 if TYPE_CHECKING:
     import httpx
 
-# Further than any server on this planet is away.
-CONNECT_TIMEOUT_S: Final = 10.0
 # A conversation is at most some MiB.
 WRITE_TIMEOUT_S: Final = 30.0
 # Longer than a person reads an answer before writing the next message.

@@ -23,8 +23,8 @@ import orjson
 import trio
 
 from openclawd.agents.answer_reader import AnswerReader
-from openclawd.agents.endpoint import Endpoint
-from openclawd.agents.http_client import CONNECT_TIMEOUT_S, HttpClient
+from openclawd.agents.endpoint import API, Endpoint, Patience
+from openclawd.agents.http_client import HttpClient
 from openclawd.agents.model import (
     Completion,
     Emit,
@@ -47,7 +47,6 @@ from openclawd.agents.provider_errors import (
 if TYPE_CHECKING:
     import httpx
 
-API: Final = "openai-completions"
 
 # A provider that asks for more than this is not waited for: the user is told when instead.
 MAX_RETRY_AFTER_S: Final = 30.0
@@ -58,17 +57,6 @@ _LINGER_S: Final = 0.05
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 
 _log = logging.getLogger("openclawd.agents")
-
-
-@attrs.frozen
-class Patience:
-    """How long a provider may be silent, in seconds."""
-
-    connect_s: float = CONNECT_TIMEOUT_S
-    # A local server may load the model from disk first, a reasoning model may think in silence.
-    first_token_s: float = 300.0
-    # Once it speaks, a pause this long is a dead connection.
-    between_chunks_s: float = 120.0
 
 
 @attrs.define

@@ -15,7 +15,6 @@ import attrs
 import trio
 
 from openclawd import __version__
-from openclawd.config.edit import ensure_token
 from openclawd.config.load import ConfigError, LoadedConfig, UsageError, load_config
 from openclawd.config.paths import resolve_paths
 from openclawd.config.settings import Flags, GatewaySettings, resolve_settings
@@ -150,6 +149,8 @@ def _with_token(loaded: LoadedConfig, settings: GatewaySettings) -> tuple[Loaded
     """Token mode needs a token: one is made and saved on the first start."""
     if settings.auth_mode != "token" or settings.token is not None:
         return loaded, settings
+    from openclawd.config.edit import ensure_token
+
     try:
         loaded = ensure_token(loaded)
     except OSError as error:

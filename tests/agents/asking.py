@@ -4,7 +4,7 @@ from typing import Any
 
 import attrs
 
-from openclawd.agents.endpoint import Endpoint
+from openclawd.agents.endpoint import Endpoint, Patience
 from openclawd.agents.model import (
     Completion,
     ModelError,
@@ -13,7 +13,7 @@ from openclawd.agents.model import (
     TextDelta,
     ThinkingDelta,
 )
-from openclawd.agents.openai_completions import CompletionsModel, CompletionsProvider, Patience
+from openclawd.agents.openai_completions import CompletionsModel, CompletionsProvider
 from openclawd.config.secret import Secret
 
 KEY = "sk-test-0123456789abcdef"
