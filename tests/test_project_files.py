@@ -2,11 +2,13 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+import openclawd
 from openclawd.cli.main import main
 from openclawd.daemon.exit_codes import ExitCode
 
@@ -67,5 +69,23 @@ def test_the_commands_of_the_readme_exist(capsys: pytest.CaptureFixture[str]) ->
 def test_a_link_from_one_document_to_another_leads_somewhere() -> None:
     for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
-            if target != "docs/screenshot.png":
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_page_names_the_version_of_the_gateway() -> None:
+    page = (ROOT / "openclawd" / "control_ui" / "index.html").read_text()
+    assert re.findall(r'<meta name="version" content="([^"]+)">', page) == [openclawd.__version__]
+
+
+def test_the_vendored_libraries_are_those_that_were_pinned() -> None:
+    checked = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "vendor", "--check"], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_page_loads_every_module_at_once() -> None:
+    folder = ROOT / "openclawd" / "control_ui"
+    modules = {str(file.relative_to(folder)) for file in folder.rglob("*.js")}
+    named = set(re.findall(r'rel="modulepreload" href="\./([^"]+)"', (folder / "index.html").read_text()))
+    assert named == modules
