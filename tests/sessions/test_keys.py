@@ -60,7 +60,7 @@ def test_with_global_scope_the_main_session_is_global_and_others_are_not() -> No
         "agent:main:",
         "agent::x",
         "agent:bad id:x",
-        "a b",
+        "a\nb",
         "a\x00b",
         "agent:ü:x",
         "x" * 513,
