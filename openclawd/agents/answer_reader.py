@@ -5,6 +5,7 @@ the end. Guarantees: a delta is emitted in the call that brings its last byte; w
 error stays said; an answer counts as whole when the server said why it finished, or `[DONE]`.
 """
 
+from collections.abc import Iterator
 from typing import Final, Literal
 
 import attrs
@@ -27,7 +28,8 @@ _DONE: Final = "[DONE]"
 # DeepSeek, vLLM and Qwen say the first, OpenRouter, Groq and Ollama the second; some say both, so the first
 # counts.
 _THINKING_FIELDS: Final = ("reasoning_content", "reasoning")
-# A refusal is an answer in words, in a field of its own.
+# A refusal is an answer in words, in a field of its own. Mistral and some gateways put lists of typed parts
+# into `content`, thinking among them.
 _TEXT_FIELDS: Final = ("content", "refusal")
 
 _STOP_REASONS: Final[dict[str, Literal["stop", "length", "toolUse"]]] = {
@@ -77,12 +79,33 @@ class AnswerReader:
                 self.read_chunk(event.data)
         return self.done
 
+    def end(self) -> bool:
+        """The body has ended, or will not go on; whether the answer is whole. Raises ModelError.
+
+        A last event that only lacks the blank line after it counts; one that was cut in its middle does not.
+        """
+        try:
+            event = self._parser.end()
+            text = event.data.strip() if event is not None and not self.done else ""
+            if text == _DONE:
+                self.done = True
+            elif text:
+                self._read(orjson.loads(text))
+        except EventTooLargeError as error:
+            raise not_compatible(self._endpoint, str(error)) from None
+        except orjson.JSONDecodeError:
+            pass
+        return self.is_whole
+
     def read_chunk(self, text: str | bytes) -> None:
         """One chunk of a stream, or the whole answer of a server that does not stream. Raises ModelError."""
         try:
             chunk = orjson.loads(text)
         except orjson.JSONDecodeError:
             raise not_compatible(self._endpoint, "it is not JSON") from None
+        self._read(chunk)
+
+    def _read(self, chunk: object) -> None:
         if not isinstance(chunk, dict):
             raise not_compatible(self._endpoint, "it is JSON, but no object")
         if chunk.get("error") or chunk.get("object") == "error":
@@ -116,7 +139,7 @@ class AnswerReader:
         # A server that does not stream has the whole message where the others have a delta.
         delta = choice.get("delta") or choice.get("message")
         if isinstance(delta, dict):
-            thinking = _first_text(delta, _THINKING_FIELDS)
+            thinking = _first_text(delta, _THINKING_FIELDS) or "".join(_thoughts(delta.get("content")))
             if thinking:
                 self._has_thinking = True
                 self._emit(ThinkingDelta(thinking))
@@ -130,10 +153,26 @@ class AnswerReader:
 
 def _first_text(delta: dict[str, object], fields: tuple[str, ...]) -> str:
     for field in fields:
-        value = delta.get(field)
-        if isinstance(value, str) and value:
-            return value
+        if text := _text(delta.get(field)):
+            return text
     return ""
+
+
+def _text(value: object) -> str:
+    """A text, which may come in parts."""
+    if isinstance(value, str):
+        return value
+    return "".join(text for part in _parts(value, "text") if isinstance(text := part.get("text"), str))
+
+
+def _thoughts(content: object) -> Iterator[str]:
+    return (_text(part.get("thinking")) for part in _parts(content, "thinking"))
+
+
+def _parts(value: object, kind: str) -> Iterator[dict[str, object]]:
+    for part in value if isinstance(value, list) else ():
+        if isinstance(part, dict) and part.get("type") == kind:
+            yield part
 
 
 def _usage(usage: dict[str, object]) -> Usage:

@@ -133,7 +133,7 @@ class CompletionsProvider:
             try:
                 status, headers, rest = await self._exchange("POST", url, body, take)
             except ModelError as error:
-                if error.kind is ModelErrorKind.BROKEN_OFF and reader.is_whole:
+                if error.kind is ModelErrorKind.BROKEN_OFF and reader.end():
                     return reader.completion()
                 raise
             if status != 200:
@@ -142,8 +142,9 @@ class CompletionsProvider:
                 reader.read_chunk(rest)
             elif _media_type(headers) == "text/html":
                 raise not_compatible(self.endpoint, "it is a web page")
+            reader.end()
             return reader.completion()
-        if reader.is_whole:
+        if reader.end():
             return reader.completion()
         if reader.emitted:
             raise broken_off(self.endpoint, f"said nothing for {limit_s:g} s")

@@ -33,8 +33,17 @@ _UNKNOWN_MODEL: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _NO_CREDIT: Final = re.compile(
-    r"insufficient.?(quota|balance|credit|funds)|your current quota|credit balance|more credits|billing",
+    r"insufficient.?(quota|balance|credit|funds)|your current quota|credit balance|more credits"
+    r"|billing.(hard.limit|not.active)",
     re.IGNORECASE,
+)
+# Codes that settle it: the words beside them often advertise more credit.
+_RATE_LIMIT_CODES: Final = frozenset({"rate_limit_exceeded", "rate_limit_error", "too_many_requests"})
+# Told apart first, as most servers name the context window beside it.
+_MAX_TOKENS_TOO_LARGE: Final = re.compile(
+    r"max_?\w*tokens\b.{0,80}?(too (large|high|big)|less than|above maximum|(valid|supported) range"
+    r"|: \d+ > \d)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 # An error object inside a stream has no HTTP status; these are the codes and types that stand for one.
@@ -102,7 +111,8 @@ def model_error(
     said = endpoint.quote(complaint.words)
     quoted = f" ({said})" if said else ""
     name = endpoint.provider
-    if status == 402 or (status in {0, 400, 403, 429} and _NO_CREDIT.search(everything)):
+    rate_limited = not _RATE_LIMIT_CODES.isdisjoint(complaint.code.split())
+    if status == 402 or (status in {0, 400, 403, 429} and not rate_limited and _NO_CREDIT.search(everything)):
         return ModelError(
             ModelErrorKind.RATE_LIMITED,
             f"The account at {name} has no credit or quota left{quoted}. Top it up there, "
@@ -110,6 +120,12 @@ def model_error(
         )
     if status == 429:
         return _rate_limited(name, quoted, retry_after_s)
+    if status in {0, 400, 422} and _MAX_TOKENS_TOO_LARGE.search(complaint.words):
+        return ModelError(
+            ModelErrorKind.REFUSED,
+            f"The models.providers.{name}.models[].maxTokens of {model} is larger than the server allows"
+            f"{quoted}. Lower it in openclaw.json.",
+        )
     if status not in {401, 408} and status < 502 and _CONTEXT_TOO_LONG.search(everything):
         return _context_too_long(model)
     if status not in {401, 408} and status < 500 and _UNKNOWN_MODEL.search(everything):

@@ -90,7 +90,12 @@ class Roster:
 
 def roster(config: Config) -> Roster:
     """The roster of `config`; without any agent in it, the one that stock assumes."""
-    configured = [_profile(agent, config) for agent in config.agents.roster]
+    # Of two that are called the same, the first one counts, as in stock.
+    by_id: dict[str, AgentProfile] = {}
+    for agent in config.agents.roster:
+        profile = _profile(agent, config)
+        by_id.setdefault(profile.agent_id, profile)
+    configured = list(by_id.values())
     defaults = [agent.id for agent in config.agents.roster if agent.default]
     default_id = (defaults[0] if defaults else None) or (
         configured[0].agent_id if configured else DEFAULT_AGENT_ID

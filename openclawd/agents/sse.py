@@ -33,7 +33,7 @@ class ServerSentEvent:
 
 @attrs.define
 class EventStreamParser:
-    """Bytes in, events out. What is unfinished when the stream ends is dropped, as the standard says."""
+    """Bytes in, events out; `end` gives what is unfinished when the stream ends."""
 
     _line: list[bytes] = attrs.field(factory=list, init=False)
     _line_bytes: int = attrs.field(default=0, init=False)
@@ -63,6 +63,17 @@ class EventStreamParser:
                 if event is not None:
                     events.append(event)
         return events
+
+    def end(self) -> ServerSentEvent | None:
+        """The event that the end of the stream cut off, whole or not. Raises EventTooLargeError.
+
+        The standard drops it; the caller may know better, as some servers leave out the last blank line.
+        """
+        if self._line:
+            self._end_line(b"".join(self._line))
+            self._line.clear()
+            self._line_bytes = 0
+        return self._dispatch()
 
     def _end_line(self, line: bytes) -> ServerSentEvent | None:
         if self._at_start:

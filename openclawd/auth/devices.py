@@ -65,6 +65,10 @@ class DeviceStore(Protocol):
         """Remove; absent is fine."""
 
 
+class NotCovered(Exception):
+    """Who approves or removes holds less than what it is about."""
+
+
 class TokenVerdict(Enum):
     """What a device token is worth for a role and the scopes asked for."""
 
@@ -142,11 +146,19 @@ class Devices:
             return device
 
     async def request(self, ask: PairingAsk) -> tuple[PairingRequest, bool]:
-        """Store a request for approval; True when the device had none waiting, else the two are merged."""
+        """Store a request for approval; True when there is something new to approve.
+
+        A device that asks again for what it waits for goes on waiting under the same id. One that asks for
+        more gets a new id, so that nobody approves what he has not seen.
+        """
         async with self._lock:
             await self._expire()
             waiting = next(iter(self._requests_of(ask.device_id)), None)
             request = self._merged_request(waiting, ask)
+            if waiting is not None and (request.roles, request.scopes) != (waiting.roles, waiting.scopes):
+                await self._drop_request(waiting.request_id)
+                request = attrs.evolve(request, request_id=self._new_request_id())
+                waiting = None
             if waiting is None and len(self._requests) >= REQUESTS_MAX:
                 oldest = min(self._requests.values(), key=lambda other: other.ts)
                 await self._drop_request(oldest.request_id)
@@ -154,17 +166,19 @@ class Devices:
             self._requests[request.request_id] = request
             return request, waiting is None
 
-    def find_request(self, request_id: str) -> PairingRequest | None:
-        """The waiting request."""
-        return next((request for request in self.waiting() if request.request_id == request_id), None)
+    async def approve(self, request_id: str, *, approver: Collection[str]) -> PairedDevice | None:
+        """Pair what the request asks for, added to what the device has; None when it is gone.
 
-    async def approve(self, request_id: str) -> PairedDevice | None:
-        """Pair what the request asks for, added to what the device has; None when it is gone."""
+        Raises NotCovered when `approver`, the scopes of who approves, do not cover what is asked for: nobody
+        gives away what he does not hold himself.
+        """
         async with self._lock:
             await self._expire()
             request = self._requests.get(request_id)
             if request is None:
                 return None
+            if not covers(approver, request.scopes):
+                raise NotCovered
             device = await self._approve(_ask_of(request), roles=request.roles)
             await self._drop_request(request_id)
             return device
@@ -178,11 +192,14 @@ class Devices:
                 await self._drop_request(request_id)
             return request
 
-    async def remove(self, device_id: str) -> bool:
-        """Forget a device and its tokens; False when it is unknown."""
+    async def remove(self, device_id: str, *, remover: Collection[str]) -> bool:
+        """Forget a device and its tokens; False when it is unknown. Raises NotCovered, as `approve` does."""
         async with self._lock:
-            if device_id not in self._paired:
+            device = self._paired.get(device_id)
+            if device is None:
                 return False
+            if not covers(remover, device.scopes):
+                raise NotCovered
             await self._store.delete_device(device_id)
             del self._paired[device_id]
             return True
@@ -242,7 +259,7 @@ class Devices:
 
     def _merged_request(self, waiting: PairingRequest | None, ask: PairingAsk) -> PairingRequest:
         return PairingRequest(
-            request_id=waiting.request_id if waiting else str(UUID(bytes=self._random_bytes(16), version=4)),
+            request_id=waiting.request_id if waiting else self._new_request_id(),
             device_id=ask.device_id,
             public_key=ask.public_key,
             client_id=ask.client_id,
@@ -258,6 +275,9 @@ class Devices:
             device_family=ask.device_family,
             remote_ip=ask.remote_ip,
         )
+
+    def _new_request_id(self) -> str:
+        return str(UUID(bytes=self._random_bytes(16), version=4))
 
     async def _approve(self, ask: PairingAsk, *, roles: tuple[str, ...] = ()) -> PairedDevice:
         now = self._now_ms()

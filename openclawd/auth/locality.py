@@ -16,8 +16,9 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _FORWARDING_HEADERS: Final = frozenset(
-    ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+    ("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "fly-client-ip")
 )
+_FORWARDING_PREFIX: Final = "x-forwarded-"
 
 
 @attrs.frozen
@@ -63,7 +64,7 @@ def peer_from_headers(address: str, port: int | None, headers: Iterable[tuple[st
         forwarded_for=found.get("x-forwarded-for"),
         real_ip=found.get("x-real-ip"),
         forwarded_host=found.get("x-forwarded-host"),
-        forwarded=not _FORWARDING_HEADERS.isdisjoint(found),
+        forwarded=any(name in _FORWARDING_HEADERS or name.startswith(_FORWARDING_PREFIX) for name in found),
         user_agent=found.get("user-agent"),
     )
 
@@ -108,9 +109,8 @@ def locate(
     if client is None:
         # The proxy does not say for whom it speaks.
         return Locality(str(address), host, is_local=False)
-    # A loopback client of a proxy on another machine is on that machine, not on this one.
-    local = client.is_loopback and address.is_loopback and _asks_for_loopback(host)
-    return Locality(str(client), host, is_local=local)
+    # Whoever comes through a proxy is not local: a client can put a loopback address into the headers itself.
+    return Locality(str(client), host, is_local=False)
 
 
 def split_host(header: str) -> tuple[str, int | None] | None:
@@ -147,8 +147,8 @@ def _behind_proxies(
             address = _parse_hop(entry)
             if address is None or not _within(address, trusted_proxies):
                 return address
-        # Every hop is a proxy of ours: the first of them is where it began.
-        return _parse_hop(peer.forwarded_for.split(",")[0])
+        # Every hop is one of ours: the nearest is the only one that a proxy of ours wrote for certain.
+        return _parse_hop(peer.forwarded_for.split(",")[-1])
     if allow_real_ip and peer.real_ip is not None:
         return parse_address(peer.real_ip)
     return None

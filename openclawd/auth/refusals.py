@@ -100,6 +100,14 @@ def too_big(facts: Facts) -> Refused:
     return Refused(closes.TOO_BIG, "too-big", facts)
 
 
+def device_removed(facts: Facts) -> Refused:
+    """The device was removed between the decision and hello-ok."""
+    shape = ErrorShape(
+        ErrorCode.NOT_PAIRED, "pairing required", {"code": "PAIRING_REQUIRED", "reason": "not-paired"}
+    )
+    return Refused(closes.policy("pairing required"), "device-removed", facts, shape)
+
+
 def protocol_breach(facts: Facts, close: closes.Close) -> Refused:
     """The peer broke RFC 6455; the close has been sent."""
     return Refused(close, "websocket-breach", facts)

@@ -11,7 +11,7 @@ import secrets
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -60,6 +60,11 @@ from openclawd.vitals.presence import PresenceList
 # two.
 DRAIN_TIMEOUT_S: Final = 2.0
 GOODBYE_TIMEOUT_S: Final = 2.0
+
+# To whoever wants in while everybody is being sent home; stock v4 answers so, too.
+STOPPING: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
 
 CONTROL_UI: Final = Path(__file__).parents[1] / "control_ui"
 
@@ -169,8 +174,16 @@ class House:
             await self._clients.dismiss(SERVICE_RESTART)
 
     async def _serve_stream(self, stream: trio.SocketStream, slot: Slot) -> None:
+        try:
+            address = _address(stream)
+        except OSError:
+            return  # gone before we looked
+
         async def upgrade(transport: Stream, request: Request, head: bytes, trailing: bytes) -> None:
-            peer = _peer(stream, request)
+            if self._stopping:
+                await transport.send_all(STOPPING)
+                return
+            peer = address.seen_with(request.headers)
             _hint_at_secret_in_url(request)
             async with accept_websocket(UpgradedStream(transport, head, trailing)) as wire:
                 try:
@@ -232,6 +245,7 @@ class House:
     def _running(self) -> RunningGateway:
         return RunningGateway(
             pid=os.getpid(),
+            address=self._address[0],
             port=self._address[1],
             bind=self._settings.bind,
             clients=len(self._clients),
@@ -323,9 +337,21 @@ def _hint_at_secret_in_url(request: Request) -> None:
         )
 
 
-def _peer(stream: trio.SocketStream, request: Request) -> Peer:
+@attrs.frozen
+class _Address:
+    """The other end of a connection, as the kernel tells it."""
+
+    host: str
+    port: int | None
+    unix_uid: int | None
+
+    def seen_with(self, headers: Iterable[tuple[str, str]]) -> Peer:
+        return attrs.evolve(peer_from_headers(self.host, self.port, headers), unix_uid=self.unix_uid)
+
+
+def _address(stream: trio.SocketStream) -> _Address:
     uid = peer_uid(stream.socket)
     if uid is not None:
-        return attrs.evolve(peer_from_headers("", None, request.headers), unix_uid=uid)
-    address, port, *_ = stream.socket.getpeername()
-    return peer_from_headers(str(address), int(port), request.headers)
+        return _Address("", None, uid)
+    host, port, *_ = stream.socket.getpeername()
+    return _Address(str(host), int(port), None)

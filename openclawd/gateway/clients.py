@@ -14,12 +14,15 @@ class Clients:
         self._clients: set[Client] = set()
         self._empty = trio.Event()
         self._empty.set()
+        self._closing: Close | None = None
 
     def __len__(self) -> int:
         return len(self._clients)
 
     def add(self, client: Client) -> None:
-        """A client was admitted."""
+        """A client was admitted; one that comes in the middle of the goodbye is part of it."""
+        if self._closing is not None:
+            client.end(self._closing)
         self._clients.add(client)
         if self._empty.is_set():
             self._empty = trio.Event()
@@ -46,6 +49,7 @@ class Clients:
 
     async def dismiss(self, close: Close) -> None:
         """Send every client what waits for it, then close it; returns when all are gone."""
+        self._closing = close
         for client in tuple(self._clients):
             client.end(close)
         await self._empty.wait()

@@ -45,7 +45,7 @@ from openclawd.protocol.hello import (
 from openclawd.protocol.versions import V3
 from openclawd.protocol.websocket_frames import text_frame
 from openclawd.vitals.announcer import PresenceAnnouncer
-from openclawd.vitals.health import Health
+from openclawd.vitals.health import Health, without_keys
 from openclawd.vitals.presence import Presence, PresenceList
 
 # From the upgrade to the connect request; stock v3 clients are done in milliseconds, a phone on a bad link in
@@ -159,6 +159,11 @@ async def _admission(wire: Wire, peer: Peer, desk: Desk, connection_id: str) -> 
         await _refuse(wire, desk, connection_id, request_id, decision)
         return None
     issued = await _consequences(desk, decision)
+    if issued is None and decision.token_request is not None:
+        # Somebody removed the device while this was being written; it has to ask again.
+        gone = refusals.device_removed(decision.facts)
+        await _refuse(wire, desk, connection_id, request_id, gone)
+        return None
     _log.info("admitted", extra={"fields": {"conn": connection_id, **decision.log_fields()}})
     return _Accepted(request_id or "", decision, issued)
 
@@ -225,6 +230,7 @@ async def _serve_client(desk: Desk, client: Client, presence: Presence) -> None:
 
 def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, object]:
     admitted, greeting = accepted.admitted, desk.greeting
+    reads = allows(admitted.scopes, READ)
     hello = Hello(
         version=greeting.version,
         connection_id=connection_id,
@@ -232,8 +238,8 @@ def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, obj
         methods=greeting.methods,
         events=greeting.events,
         capabilities=(),
-        presence=desk.presence.listing() if allows(admitted.scopes, READ) else (),
-        health=desk.health.snapshot,
+        presence=desk.presence.listing() if reads else (),
+        health=desk.health.snapshot if reads else without_keys(desk.health.snapshot),
         presence_version=desk.presence.version,
         health_version=desk.health.version,
         uptime_ms=greeting.uptime_ms(),

@@ -1,6 +1,7 @@
 """The chat: send, history, abort. The work is the sessions floor's; here are the shapes of the wire."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import attrs
 
@@ -9,6 +10,9 @@ from openclawd.methods.method import Call, MethodTable
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request
 from openclawd.sessions.registry import Send
+
+# What JSON numbers carry exactly (RFC 8259, 6); sessions wait a day at most, whatever a client asks for.
+MAX_TIMEOUT_MS: Final = 2**53
 
 CHAT = MethodTable()
 
@@ -23,7 +27,7 @@ class ChatSendParams:
     thinking: str | None = None
     deliver: bool | None = None
     attachments: tuple[Mapping[str, object], ...] = ()
-    timeout_ms: int | None = attrs.field(default=None, metadata={"minimum": 0})
+    timeout_ms: int | None = attrs.field(default=None, metadata={"minimum": 0, "maximum": MAX_TIMEOUT_MS})
 
 
 @attrs.frozen

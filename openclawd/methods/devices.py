@@ -2,7 +2,8 @@
 
 import attrs
 
-from openclawd.auth.scopes import PAIRING, covers
+from openclawd.auth.devices import NotCovered
+from openclawd.auth.scopes import PAIRING
 from openclawd.events.event import Event
 from openclawd.methods.method import Call, MethodTable, NoParams
 from openclawd.protocol.codec import NonEmptyStr
@@ -34,11 +35,10 @@ def device_pair_list(call: Call, _params: NoParams) -> object:
 @DEVICES.add("device.pair.approve", scope=PAIRING, params=PairingDecisionParams)
 async def device_pair_approve(call: Call, params: PairingDecisionParams) -> object:
     """Let the device in; it comes back by itself."""
-    request = call.services.devices.find_request(params.request_id)
-    if request is not None and not covers(call.caller.scopes, request.scopes):
-        # Nobody gives away what he does not hold himself.
-        raise invalid_request("cannot approve scopes that this client does not hold")
-    device = await call.services.devices.approve(params.request_id)
+    try:
+        device = await call.services.devices.approve(params.request_id, approver=call.caller.scopes)
+    except NotCovered:
+        raise invalid_request("cannot approve scopes that this client does not hold") from None
     if device is None:
         raise invalid_request("unknown requestId")
     call.services.publish(_resolved(call, params.request_id, device.device_id, "approved"))
@@ -58,10 +58,11 @@ async def device_pair_reject(call: Call, params: PairingDecisionParams) -> objec
 @DEVICES.add("device.pair.remove", scope=PAIRING, params=DeviceParams)
 async def device_pair_remove(call: Call, params: DeviceParams) -> object:
     """Forget a device: its tokens are void, and it is sent away if it is here (stock lets it stay)."""
-    device = call.services.devices.find(params.device_id)
-    if device is not None and not covers(call.caller.scopes, device.scopes):
-        raise invalid_request("cannot remove a device that holds more scopes than this client")
-    if not await call.services.devices.remove(params.device_id):
+    try:
+        removed = await call.services.devices.remove(params.device_id, remover=call.caller.scopes)
+    except NotCovered:
+        raise invalid_request("cannot remove a device that holds more scopes than this client") from None
+    if not removed:
         raise invalid_request("unknown deviceId")
     call.services.dismiss_device(params.device_id)
     return {"deviceId": params.device_id}

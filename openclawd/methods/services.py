@@ -20,6 +20,7 @@ class RunningGateway:
     """The process, for administrators: ours, beside what stock's `status` tells."""
 
     pid: int
+    address: str
     port: int
     bind: str
     clients: int

@@ -2,15 +2,18 @@
 
 import attrs
 
-from openclawd.auth.scopes import NODE, READ
+from openclawd.auth.scopes import NODE, READ, allows
 from openclawd.methods.method import AnyParams, Call, MethodTable, NoParams
+from openclawd.vitals.health import without_keys
 
 VITALS = MethodTable()
 
 
 @VITALS.add("health", scope=None, params=AnyParams)
 def health(call: Call, params: AnyParams) -> object:
-    """The last snapshot; with `probe: true` one that is of this second."""
+    """The last snapshot, with `probe: true` one of this second; names of conversations for who may read."""
+    if not allows(call.caller.scopes, READ):
+        return without_keys(call.services.health.snapshot)
     if isinstance(params.given, dict) and params.given.get("probe") is True:
         return call.services.health.probe()
     return call.services.health.snapshot

@@ -28,9 +28,15 @@ _log = logging.getLogger("openclawd.listener")
 
 @attrs.define(eq=False)
 class Slot:
-    """One connection's place; cancelling its scope frees it."""
+    """One connection's place."""
 
+    stream: trio.SocketStream
     scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
+
+    def evict(self) -> None:
+        """End the connection at once and without a word: in a flood a goodbye would cost the descriptor."""
+        self.scope.cancel()
+        self.stream.socket.close()
 
 
 Handler = Callable[[trio.SocketStream, Slot], Awaitable[None]]
@@ -47,15 +53,15 @@ class Slots:
     def __len__(self) -> int:
         return len(self._strangers) + len(self._clients)
 
-    def take(self) -> Slot | None:
+    def take(self, stream: trio.SocketStream) -> Slot | None:
         """A place for a newcomer; None when every place is a client's."""
         if len(self) >= self._limit:
             if not self._strangers:
                 return None
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
-            oldest.scope.cancel()
-        slot = Slot()
+            oldest.evict()
+        slot = Slot(stream)
         self._strangers[slot] = None
         return slot
 
@@ -110,7 +116,7 @@ async def _accept_loop(
             _log.warning("cannot accept", extra={"fields": {"error": str(error)}})
             await trio.sleep(ACCEPT_PAUSE_S)
             continue
-        slot = slots.take()
+        slot = slots.take(stream)
         if slot is None:
             await trio.aclose_forcefully(stream)
             _log.warning("connection refused", extra={"fields": {"reason": "every slot is a client's"}})

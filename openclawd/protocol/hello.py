@@ -64,7 +64,6 @@ class Hello:
     issued: IssuedToken | None = None
     private: PrivateFacts | None = None
     config_hash: str | None = None
-    build_id: str | None = None
     control_ui: Literal["bundled", "configured"] = "bundled"
 
 
@@ -96,8 +95,6 @@ def hello_ok_v4(hello: Hello) -> dict[str, object]:
         "controlUiBuildSource": hello.control_ui,
         "connId": hello.connection_id,
     }
-    if hello.build_id is not None:
-        server["buildId"] = hello.build_id
     auth: dict[str, object] = {
         "method": hello.auth_method,
         "role": hello.role,

@@ -1,19 +1,16 @@
 """From a claimed run to the question for a model: which model, and what it gets to read."""
 
 from collections.abc import Callable
-from typing import Final
 
 from openclawd.agents.model import ModelRequest
 from openclawd.agents.roster import DEFAULT_NAME, Roster
+from openclawd.sessions.budget import Budget, tokens_of
 from openclawd.sessions.keys import agent_of
-from openclawd.sessions.prompt import build_messages, context_chars, system_prompt
+from openclawd.sessions.prompt import build_messages, prompt_tokens, system_prompt
 from openclawd.sessions.run import Question
-from openclawd.sessions.source import ModelSource, window_of
+from openclawd.sessions.source import ModelSource, entry_of
 from openclawd.store.conversations import Conversations
 from openclawd.store.records import RunRecord
-
-# A stored message is its text and the JSON round it; twice the text is always enough to read.
-_STORED_SIZE: Final = 2
 
 
 class Asking:
@@ -35,11 +32,13 @@ class Asking:
         """The question of `run`. Raises ModelError when its model cannot be used."""
         agent_id = agent_of(run.session_key, self._roster.default_id)
         model = self._models.resolve(None, agent_id)
-        window = window_of(self._models, model.provider, model.id)
-        stored = await self._conversations.context(
-            run.session_id, run.seq, _STORED_SIZE * context_chars(window)
-        )
+        entry = entry_of(self._models, model.provider, model.id)
+        budget = Budget() if entry is None else Budget(entry.context_window, entry.max_tokens)
         profile = self._roster.find(agent_id)
         name = (profile.name if profile is not None else None) or DEFAULT_NAME
-        messages = build_messages(system_prompt(name, self._now_ms()), stored, window)
-        return Question(model, ModelRequest(messages, run.session_key))
+        system = system_prompt(name, self._now_ms())
+        stored = await self._conversations.context(
+            run.session_id, run.seq, budget.prompt - tokens_of(system), prompt_tokens
+        )
+        messages = build_messages(system, stored)
+        return Question(model, ModelRequest(messages, run.session_key, budget.answer(messages)))

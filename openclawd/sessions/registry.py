@@ -22,7 +22,7 @@ from openclawd.sessions.keys import MalformedKey, Scope, canonical
 from openclawd.sessions.listing import Listing, SessionsQuery, StatusSummary
 from openclawd.sessions.reporter import Publish, Reporter
 from openclawd.sessions.run import Run, StopReason
-from openclawd.sessions.session import Session
+from openclawd.sessions.session import RETRY_S, Session
 from openclawd.sessions.source import ModelSource
 from openclawd.sessions.text import UnusableText, normalise
 from openclawd.sessions.transcript import for_history
@@ -60,6 +60,7 @@ class Sessions:
         now_ms: Callable[[], int],
         status_lines: Callable[[], Sequence[str]] = tuple,
         timeout_ms: int = DEFAULT_TIMEOUT_MS,
+        retry_s: float = RETRY_S,
         new_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         self._runs = runs
@@ -71,6 +72,7 @@ class Sessions:
         self._now_ms = now_ms
         self._status_lines = status_lines
         self._timeout_ms = timeout_ms
+        self._retry_s = retry_s
         self._new_id = new_id
         self._sessions: dict[str, Session] = {}
         self._nursery: trio.Nursery | None = None
@@ -132,6 +134,8 @@ class Sessions:
         )
         accepted = await self._runs.accept(asked)
         run = accepted.run
+        if run.session_key != key:
+            raise invalid_request("idempotencyKey was used for another session; use a new key")
         if not accepted.new:
             return _answered_before(run)
         if run.kind is RunKind.COMMAND:
@@ -241,6 +245,7 @@ class Sessions:
                 prepare=self._asking.prepare,
                 timeout_s=self._timeout_s,
                 now_ms=self._now_ms,
+                retry_s=self._retry_s,
             )
         return session
 

@@ -28,6 +28,11 @@ from openclawd.sessions.reporter import Reporter
 from openclawd.sessions.transcript import assistant_message
 from openclawd.store.records import Ending, Message, RunRecord, RunState, TokenCount
 
+FAULT: Final = (
+    "openclawd itself failed while it answered. Send the message again; the log has the details:"
+    " openclawd logs"
+)
+
 logger = logging.getLogger("openclawd.sessions")
 
 
@@ -88,10 +93,7 @@ class Run:
                 return await self._ask(prepare)
         except Exception:
             logger.exception("run failed inside", extra={"fields": {"runId": self.record.run_id}})
-            return self.failed(
-                "openclawd itself failed while it answered. Send the message again; the log has the details:"
-                " openclawd logs"
-            )
+            return self.failed(FAULT)
         return self._stopped()
 
     def report(self, ending: Ending) -> None:
@@ -141,7 +143,8 @@ class Run:
         )
 
     def _stopped(self) -> Ending:
-        reason = self._stopped_by or StopReason.TIMEOUT
+        # Kept, as somebody may yet ask for a stop while the outcome waits for the store.
+        reason = self._stopped_by = self._stopped_by or StopReason.TIMEOUT
         mark = {"aborted": True, "origin": _ORIGINS[reason], "runId": self.record.run_id}
         message = self._message("aborted", Usage()) | {"openclawAbort": mark}
         return self._ending(RunState.ABORTED, message if self.text else None)

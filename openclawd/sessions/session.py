@@ -10,7 +10,8 @@ from typing import Final
 
 import trio
 
-from openclawd.sessions.run import Question, Run, StopReason
+from openclawd.sessions.run import FAULT, Question, Run, StopReason
+from openclawd.store.errors import StoreError
 from openclawd.store.records import Ending, RunRecord, RunState
 from openclawd.store.runs import RunQueue
 
@@ -34,6 +35,7 @@ class Session:
         prepare: Callable[[RunRecord], Awaitable[Question]],
         timeout_s: Callable[[RunRecord], float],
         now_ms: Callable[[], int],
+        retry_s: float = RETRY_S,
     ) -> None:
         self.key = key
         self.current: Run | None = None
@@ -44,6 +46,7 @@ class Session:
         self._prepare = prepare
         self._timeout_s = timeout_s
         self._now_ms = now_ms
+        self._retry_s = retry_s
         self._woken = False
         # Who holds it sees the store and `current` agree about which run is running.
         self._claiming = trio.Lock()
@@ -65,7 +68,7 @@ class Session:
                 # The fence round a session: what is not a run's own fault is the store's, and may pass.
                 logger.exception("session stumbled", extra={"fields": {"sessionKey": self.key}})
                 self._woken = True
-                await trio.sleep(RETRY_S)
+                await trio.sleep(self._retry_s)
 
     async def stop(self, run_id: str | None, reason: StopReason) -> tuple[list[str], tuple[RunRecord, ...]]:
         """Stop the run, or all runs; returns the ids that ended so, and the runs nobody has told of it."""
@@ -76,7 +79,7 @@ class Session:
         untold = list(found.ended)
         for record in found.running:
             if run is None or run.record.run_id != record.run_id:
-                # Nobody does it: the store failed when it should have taken the outcome.
+                # Nobody does it: the process is starting, or stopping with a store that did not take it back.
                 if await self._queue.finish(record.run_id, Ending(RunState.ABORTED), self._now_ms()):
                     untold.insert(0, record)
                 continue
@@ -99,8 +102,8 @@ class Session:
         cancelled = True
         try:
             ending = await run.answer(self._prepare, self._timeout_s(record))
-            cancelled = False
             ending = await self._settle(record, ending)
+            cancelled = False
             run.report(ending)
         finally:
             self.current = None
@@ -110,13 +113,22 @@ class Session:
                     await self._queue.requeue(record.run_id)
 
     async def _settle(self, record: RunRecord, ending: Ending) -> Ending:
-        """Put the outcome on disk, also when the process is stopping: the model has done its work."""
-        try:
-            with trio.CancelScope(shield=True):
-                await self._queue.finish(record.run_id, ending, self._now_ms())
-        except Exception as error:
-            logger.exception("outcome not written", extra={"fields": {"runId": record.run_id}})
-            return Ending(RunState.ERROR, error=f"The answer could not be saved. {error}")
+        """Put the outcome on disk, also when the process is stopping: the model has done its work.
+
+        A store that fails is tried until it takes it: nothing is told before, so nothing is ever told twice.
+        If the process stops while it waits for that, the run is left for the next start.
+        """
+        while True:
+            try:
+                with trio.CancelScope(shield=True):
+                    await self._queue.finish(record.run_id, ending, self._now_ms())
+                break
+            except Exception as error:
+                logger.exception("outcome not written", extra={"fields": {"runId": record.run_id}})
+                if not isinstance(error, StoreError):
+                    # A fault of ours, which the same outcome would meet again.
+                    ending = Ending(RunState.ERROR, error=FAULT)
+            await trio.sleep(self._retry_s)
         took_ms = self._now_ms() - record.accepted_at_ms
         fields = {
             "runId": record.run_id,

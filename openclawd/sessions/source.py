@@ -23,9 +23,12 @@ class ModelSource(Protocol):
         ...
 
 
+def entry_of(source: ModelSource, provider: str, model: str) -> ModelEntry | None:
+    """What is known about a model."""
+    return next((e for e in source.entries() if e.provider == provider and e.id == model), None)
+
+
 def window_of(source: ModelSource, provider: str, model: str) -> int | None:
     """The context window of a model in tokens, if it is known."""
-    for entry in source.entries():
-        if entry.provider == provider and entry.id == model:
-            return entry.context_window
-    return None
+    entry = entry_of(source, provider, model)
+    return entry.context_window if entry is not None else None

@@ -5,7 +5,7 @@ while its run still waits, and yet stands behind the answers to everything accep
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import orjson
@@ -52,21 +52,27 @@ class Conversations:
 
         return await self._database.read(job)
 
-    async def context(self, session_id: str, up_to_seq: int, max_bytes: int) -> list[Message]:
-        """What a run may know: messages of runs up to its own, also hidden ones; the newest `max_bytes`."""
+    async def context(
+        self, session_id: str, up_to_seq: int, room: int, cost: Callable[[Message], int]
+    ) -> list[Message]:
+        """What a run may know: messages of runs up to its own, also hidden ones; the newest that fit.
+
+        Their costs add up to `room` at most; the last message is there whatever it costs.
+        """
 
         def job(connection: sqlite3.Connection) -> list[Message]:
             newest_first: list[Message] = []
-            size = 0
+            left = room
             for (body,) in connection.execute(
                 "SELECT body FROM messages WHERE session_id = ? AND run_seq <= ?"
                 " ORDER BY run_seq DESC, id DESC",
                 (session_id, up_to_seq),
             ):
-                size += len(body)
-                if newest_first and size > max_bytes:
+                message: Message = orjson.loads(body)
+                left -= cost(message)
+                if newest_first and left < 0:
                     break
-                newest_first.append(orjson.loads(body))
+                newest_first.append(message)
             return newest_first[::-1]
 
         return await self._database.read(job)

@@ -59,6 +59,17 @@ class AgentSummary:
         return row
 
 
+def without_keys(snapshot: Mapping[str, object]) -> dict[str, object]:
+    """The snapshot for who may not read: how many conversations there are, but not what they are called."""
+
+    def unnamed(part: object) -> object:
+        if isinstance(part, Mapping):
+            return {key: [] if key == "recent" else unnamed(value) for key, value in part.items()}
+        return [unnamed(item) for item in part] if isinstance(part, list) else part
+
+    return {key: unnamed(value) for key, value in snapshot.items()}
+
+
 class Health:
     """The last snapshot, its version (`stateVersion.health`) and the task that renews it."""
 
@@ -75,6 +86,7 @@ class Health:
         self._presence_version = presence_version
         self._now_ms = now_ms
         self._wanted = trio.Event()
+        self._probing = trio.Lock()
         self.snapshot: dict[str, object] = {}
         self.version = 0
 
@@ -103,10 +115,11 @@ class Health:
         return self.snapshot
 
     async def probe(self) -> dict[str, object]:
-        """A snapshot that is not older than `REFRESH_GAP_S`, however often one asks."""
-        measured = self.snapshot.get("ts")
-        fresh = isinstance(measured, int) and self._now_ms() - measured < REFRESH_GAP_S * 1000
-        return self.snapshot if fresh else await self.refresh()
+        """A snapshot that is not older than `REFRESH_GAP_S`, however many ask at once."""
+        async with self._probing:
+            measured = self.snapshot.get("ts")
+            fresh = isinstance(measured, int) and self._now_ms() - measured < REFRESH_GAP_S * 1000
+            return self.snapshot if fresh else await self.refresh()
 
     async def serve(self) -> None:
         """Renew and tell, every minute and on request, until cancelled."""

@@ -86,16 +86,18 @@ class PresenceList:
         self._prune()
         now = self._now_ms()
         newest_first = sorted(self._entries.values(), key=lambda entry: entry.ts, reverse=True)
-        return [{**self._gateway, "ts": now}, *({**entry.wire, "ts": entry.ts} for entry in newest_first)]
+        shown = newest_first[:MAX_ENTRIES]
+        return [{**self._gateway, "ts": now}, *({**entry.wire, "ts": entry.ts} for entry in shown)]
 
     def _prune(self) -> None:
         oldest_kept = self._now_ms() - ENTRY_TTL_MS
         gone = [key for key, e in self._entries.items() if e.connections == 0 and e.ts < oldest_kept]
         for key in gone:
             del self._entries[key]
-        if len(self._entries) > MAX_ENTRIES:
-            by_age = sorted(self._entries, key=lambda key: self._entries[key].ts)
-            for key in by_age[: len(self._entries) - MAX_ENTRIES]:
+        excess = len(self._entries) - MAX_ENTRIES
+        if excess > 0:
+            gone = [key for key, entry in self._entries.items() if entry.connections == 0]
+            for key in sorted(gone, key=lambda key: self._entries[key].ts)[:excess]:
                 del self._entries[key]
 
 

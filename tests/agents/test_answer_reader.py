@@ -45,6 +45,52 @@ def test_a_refusal_is_an_answer_in_words() -> None:
     assert answer.completion().stop_reason == "stop"
 
 
+def test_a_content_in_parts_is_joined_and_its_thinking_told_apart() -> None:
+    answer, heard = reader()
+    thoughts = [{"type": "text", "text": "let me "}, {"type": "text", "text": "see"}]
+    answer.feed(chunk({"content": [{"type": "thinking", "thinking": thoughts}]}))
+    answer.feed(chunk({"content": [{"type": "thinking", "thinking": "!"}, {"type": "text", "text": "so "}]}))
+    answer.feed(chunk({"content": [{"type": "text", "text": "it "}, {"type": "text", "text": "is"}]}, "stop"))
+    assert heard.thinking == "let me see!"
+    assert heard.text == "so it is"
+    assert answer.completion().stop_reason == "stop"
+
+
+@pytest.mark.parametrize("part", [None, 5, "x", {}, {"type": "text"}, {"type": "text", "text": 5}, [[]]])
+def test_odd_parts_are_read_over(part: object) -> None:
+    answer, heard = reader()
+    answer.feed(chunk({"content": [part, {"type": "image_url"}, {"type": "thinking", "thinking": part}]}))
+    assert heard.text == ""
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+@pytest.mark.parametrize("last", [chunk({"content": "."}, "stop"), chunk({"content": "."}) + DONE])
+def test_a_last_event_without_its_blank_line_counts(last: bytes, end: bytes) -> None:
+    answer, heard = reader()
+    answer.feed(chunk({"content": "so"}) + last.rstrip() + end)
+    assert answer.end()
+    assert answer.end()
+    assert heard.text == "so."
+    assert answer.completion() == Completion("stop", Usage())
+
+
+@pytest.mark.parametrize("last", [b"data: [DON", chunk({"content": "lost"}, "stop")[:-4], b"data:", b": x"])
+def test_a_last_event_that_was_cut_in_its_middle_is_a_broken_answer(last: bytes) -> None:
+    answer, heard = reader()
+    answer.feed(chunk({"content": "so"}) + last)
+    assert not answer.end()
+    assert heard.text == "so"
+    with pytest.raises(ModelError, match="ended its answer before"):
+        answer.completion()
+
+
+def test_an_error_in_a_last_event_without_its_blank_line_is_told() -> None:
+    answer, _ = reader()
+    answer.feed(b'data: {"error": {"type": "overloaded_error", "message": "Overloaded"}}')
+    with pytest.raises(ModelError, match="Overloaded"):
+        answer.end()
+
+
 def test_empty_and_odd_deltas_are_read_over() -> None:
     answer, heard = reader()
     answer.feed(

@@ -1,5 +1,7 @@
 """The `openai-completions` wire against a real server on loopback: what goes out, what comes in, and when."""
 
+from functools import partial
+
 import trio
 import trio.testing
 
@@ -143,6 +145,27 @@ async def test_a_finish_reason_is_enough_when_the_stream_is_dropped_after_it() -
     async with open_fake_provider() as provider:
         heard = await ask(provider.base_url, "NO_DONE")
     assert heard.text == "You said: NO_DONE"
+    assert heard.completion == Completion("stop", Usage())
+
+
+async def test_a_body_that_ends_without_the_last_blank_line_is_whole() -> None:
+    async def answer(stream: trio.SocketStream) -> None:
+        received = b""
+        while not received.endswith(b"}"):
+            received += await stream.receive_some()
+        await stream.send_all(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+            b'data: {"choices": [{"delta": {"content": "bye"}, "finish_reason": "stop"}]}'
+        )
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        serve = partial(trio.serve_tcp, answer, 0, host="127.0.0.1")
+        [listener] = await nursery.start(serve)
+        port = listener.socket.getsockname()[1]
+        heard = await ask(f"http://127.0.0.1:{port}/v1", "hello")
+        nursery.cancel_scope.cancel()
+    assert heard.text == "bye"
     assert heard.completion == Completion("stop", Usage())
 
 

@@ -98,6 +98,58 @@ def test_an_error_inside_a_stream_is_understood_without_a_status(event: object, 
     assert model_error(complaint_in_event(event), ACME, "x").kind is kind
 
 
+# What OpenAI says beside an ordinary rate limit.
+RATE_LIMIT = {
+    "error": {
+        "message": "Rate limit reached for x on requests per min (RPM): Limit 3, Used 3, Requested 1."
+        " Try again in 20s. Visit https://platform.openai.com/account/billing to add a payment method.",
+        "type": "requests",
+        "code": "rate_limit_exceeded",
+    }
+}
+
+
+def test_a_rate_limit_that_mentions_billing_is_waited_for() -> None:
+    error = model_error(complaint_in_body(429, orjson.dumps(RATE_LIMIT)), ACME, "x", retry_after_s=20)
+    assert error.kind is K.RATE_LIMITED
+    assert error.retry_after_s == 20
+    assert "takes no more requests" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (429, "insufficient_quota", "You exceeded your current quota, please check your plan and billing."),
+        (429, "billing_not_active", "Your account is not active, please check your billing details."),
+        (400, "billing_hard_limit_reached", "Billing hard limit has been reached"),
+        (402, "", "Payment required"),
+        (403, "", "Your credit balance is too low"),
+    ],
+)
+def test_an_account_without_credit_is_not_asked_again(status: int, code: str, words: str) -> None:
+    body = orjson.dumps({"error": {"message": words, "code": code}})
+    error = model_error(complaint_in_body(status, body), ACME, "x")
+    assert "no credit or quota left" in str(error)
+    assert error.retry_after_s is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "max_tokens is too large: 100000. This model supports at most 16384 completion tokens.",
+        "'max_tokens' or 'max_completion_tokens' is too large: 9. This model's maximum context length is 8",
+        "max_tokens: 100000 > 8192, which is the maximum allowed number of output tokens",
+        "`max_tokens` must be less than or equal to `8192`, which is less than the `context_window`",
+        "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+        "it has a maxOutputTokens value of 100000 but the supported range is from 1 to 65537",
+    ],
+)
+def test_a_limit_that_is_larger_than_the_server_allows_is_told_as_that(words: str) -> None:
+    error = model_error(complaint_in_body(400, orjson.dumps({"error": {"message": words}})), ACME, "x")
+    assert error.kind is K.REFUSED
+    assert "models.providers.acme.models[].maxTokens of x is larger than the server allows" in str(error)
+
+
 def test_a_providers_own_words_are_quoted_on_one_line_and_cut() -> None:
     body = orjson.dumps({"error": {"message": "first\n  second " + "long " * 200}})
     text = str(model_error(complaint_in_body(400, body), ACME, "x"))

@@ -59,6 +59,14 @@ def test_what_is_unfinished_when_the_stream_ends_is_no_event() -> None:
     assert data_of(b"data: a\n\ndata: b\n") == ["a"]
 
 
+@pytest.mark.parametrize("cut", [b"", b"\n", b"\r", b"\r\n"])
+def test_what_is_unfinished_when_the_stream_ends_can_be_asked_for(cut: bytes) -> None:
+    parser = EventStreamParser()
+    assert parser.feed(b"data: a\n\nevent: last\ndata: b" + cut) == [ServerSentEvent("message", "a")]
+    assert parser.end() == ServerSentEvent("last", "b")
+    assert parser.end() is None
+
+
 def test_an_event_is_out_with_the_carriage_return_that_ends_it() -> None:
     parser = EventStreamParser()
     assert parser.feed(b"data: a\r\n\r") == [ServerSentEvent("message", "a")]

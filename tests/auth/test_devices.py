@@ -6,7 +6,7 @@ import attrs
 import pytest
 import trio
 
-from openclawd.auth.devices import REQUEST_TTL_MS, REQUESTS_MAX, Devices, TokenVerdict
+from openclawd.auth.devices import REQUEST_TTL_MS, REQUESTS_MAX, Devices, NotCovered, TokenVerdict
 from openclawd.auth.pairing import PairingAsk
 from openclawd.protocol.codec import decode, encode
 from tests.auth.memory_store import MemoryStore
@@ -63,10 +63,9 @@ async def test_a_silently_paired_device_is_known_after_a_restart() -> None:
 async def test_a_request_waits_and_is_announced_once() -> None:
     devices = await registry()
     request, created = await devices.request(ASK)
-    again, created_again = await devices.request(attrs.evolve(ASK, scopes=("operator.admin",)))
+    again, created_again = await devices.request(ASK)
     assert (created, created_again) == (True, False)
     assert again.request_id == request.request_id
-    assert again.scopes == ("operator.read", "operator.admin")
     assert devices.find("d1") is None
 
 
@@ -74,11 +73,11 @@ async def test_an_approved_request_pairs_and_is_gone() -> None:
     store = MemoryStore()
     devices = await registry(store)
     request, _ = await devices.request(ASK)
-    device = await devices.approve(request.request_id)
+    device = await devices.approve(request.request_id, approver=("operator.admin",))
     assert device is not None
     assert (device.roles, device.scopes) == (("operator",), ("operator.read",))
     assert devices.list()["pending"] == []
-    assert await devices.approve(request.request_id) is None
+    assert await devices.approve(request.request_id, approver=("operator.admin",)) is None
     assert store.requests == {}
 
 
@@ -87,7 +86,7 @@ async def test_an_upgrade_adds_to_what_was_approved() -> None:
     await devices.pair(ASK)
     request, _ = await devices.request(attrs.evolve(ASK, role="node", scopes=("operator.write",)))
     assert request.is_repair
-    device = await devices.approve(request.request_id)
+    device = await devices.approve(request.request_id, approver=("operator.admin",))
     assert device is not None
     assert device.roles == ("operator", "node")
     assert device.scopes == ("operator.read", "operator.write")
@@ -109,7 +108,7 @@ async def test_a_request_nobody_answers_expires() -> None:
     request, _ = await devices.request(ASK)
     clock.now += REQUEST_TTL_MS
     assert devices.list()["pending"] == []
-    assert await devices.approve(request.request_id) is None
+    assert await devices.approve(request.request_id, approver=("operator.admin",)) is None
     assert store.requests == {}
 
 
@@ -302,8 +301,30 @@ async def test_a_removed_device_is_unknown_and_its_tokens_are_void_also_after_a_
     devices = await registry(store)
     await devices.pair(ASK)
     token = await issued(devices)
-    assert await devices.remove("d1")
-    assert not await devices.remove("d1")
+    assert await devices.remove("d1", remover=("operator.admin",))
+    assert not await devices.remove("d1", remover=("operator.admin",))
     for known in (devices, await registry(store)):
         assert known.find("d1") is None
         assert known.verify_token("d1", "operator", token, ()) is TokenVerdict.MISMATCH
+
+
+async def test_a_device_that_asks_for_more_waits_under_a_new_id() -> None:
+    devices = await registry()
+    seen, _ = await devices.request(attrs.evolve(ASK, scopes=("operator.read",)))
+    again, new = await devices.request(attrs.evolve(ASK, scopes=("operator.read",)))
+    widened, told = await devices.request(attrs.evolve(ASK, scopes=("operator.admin",)))
+    assert (again.request_id, new) == (seen.request_id, False)
+    assert (widened.request_id != seen.request_id, told) == (True, True)
+    assert widened.scopes == ("operator.read", "operator.admin")
+    assert await devices.approve(seen.request_id, approver=("operator.admin",)) is None
+
+
+async def test_nobody_approves_or_removes_more_than_he_holds() -> None:
+    devices = await registry()
+    request, _ = await devices.request(attrs.evolve(ASK, scopes=("operator.admin",)))
+    with pytest.raises(NotCovered):
+        await devices.approve(request.request_id, approver=("operator.pairing", "operator.read"))
+    await devices.approve(request.request_id, approver=("operator.admin",))
+    with pytest.raises(NotCovered):
+        await devices.remove("d1", remover=("operator.pairing",))
+    assert devices.find("d1") is not None

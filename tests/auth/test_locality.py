@@ -35,17 +35,20 @@ def peer(address: str, **headers: str) -> Peer:
         (peer("127.0.0.1", Host="localhost", X_Real_IP="127.0.0.1"), "127.0.0.1", False),
         (peer("127.0.0.1", Host="localhost", X_Forwarded_Host="localhost"), "127.0.0.1", False),
         (peer("127.0.0.1", Host="localhost", Forwarded="for=127.0.0.1"), "127.0.0.1", False),
+        (peer("127.0.0.1", Host="localhost", X_Forwarded_Port="443"), "127.0.0.1", False),
+        (peer("127.0.0.1", Host="localhost", Via="1.1 proxy"), "127.0.0.1", False),
         # A trusted one: the right-most hop that is not ours is the client.
         (peer("10.0.0.1", Host="gw", X_Forwarded_For="1.2.3.4, 8.8.8.8, 10.0.0.2"), "8.8.8.8", False),
         (peer("10.0.0.1", Host="gw", X_Forwarded_For="[2001:db8::1]:4711"), "2001:db8::1", False),
         (peer("10.0.0.1", Host="gw", X_Forwarded_For="8.8.8.8:4711"), "8.8.8.8", False),
-        (peer("10.0.0.1", Host="gw", X_Forwarded_For="10.0.0.3, 10.0.0.2"), "10.0.0.3", False),
+        # Every hop is ours: the left ones may be the client's own words.
+        (peer("10.0.0.1", Host="gw", X_Forwarded_For="10.0.0.3, 10.0.0.2"), "10.0.0.2", False),
         (peer("10.0.0.1", Host="gw", X_Forwarded_For="garbage"), "10.0.0.1", False),
         (peer("10.0.0.1", Host="gw", X_Real_IP="8.8.8.8"), "10.0.0.1", False),
         (peer("10.0.0.1", Host="gw"), "10.0.0.1", False),
-        # Loopback behind a proxy elsewhere is not loopback here.
+        # What a client may have written into the header makes nobody local.
         (peer("10.0.0.1", Host="localhost", X_Forwarded_For="127.0.0.1"), "127.0.0.1", False),
-        (peer("127.0.0.9", Host="localhost", X_Forwarded_For="127.0.0.1"), "127.0.0.1", True),
+        (peer("127.0.0.9", Host="localhost", X_Forwarded_For="127.0.0.1"), "127.0.0.1", False),
         (peer("127.0.0.9", Host="localhost", X_Forwarded_For="8.8.8.8"), "8.8.8.8", False),
         # A trusted proxy that does not say for whom it speaks.
         (peer("127.0.0.9", Host="localhost"), "127.0.0.9", False),

@@ -49,14 +49,15 @@ class ScriptedModel:
 class OneModel:
     """A catalog of one model, or of none that works."""
 
-    def __init__(self, model: Model | ModelError) -> None:
+    def __init__(self, model: Model | ModelError, window: int, max_tokens: int | None) -> None:
         self._model = model
+        self._entry = ModelEntry("model-1", "Model One", "scripted", window, max_tokens=max_tokens)
 
     def default(self, agent_id: str | None = None) -> ModelRef:
         return ModelRef("scripted", "model-1")
 
     def entries(self) -> Sequence[ModelEntry]:
-        return [ModelEntry("model-1", "Model One", "scripted", 8_000)]
+        return [self._entry]
 
     def resolve(self, ref: str | None, agent_id: str | None = None) -> Model:
         if isinstance(self._model, ModelError):
@@ -140,6 +141,9 @@ async def stage(
     broken: ModelError | None = None,
     scope: str = "per-sender",
     timeout_ms: int = 600_000,
+    retry_s: float = 0.01,
+    window: int = 8_000,
+    max_tokens: int | None = None,
     serving: bool = True,
 ) -> AsyncIterator[Stage]:
     """Sessions at work on the database in `directory`; the block's end is the process's."""
@@ -150,12 +154,13 @@ async def stage(
         held.sessions = Sessions(
             RunQueue(database),
             Conversations(database),
-            OneModel(broken or model),
+            OneModel(broken or model, window, max_tokens),
             roster=Roster([AgentProfile("main", name="Molly")], "main", scope),
             publish=held.publish,
             now_ms=held.clock,
             status_lines=lambda: ["openclawd 1.2.3"],
             timeout_ms=timeout_ms,
+            retry_s=retry_s,
         )
         async with trio.open_nursery() as nursery:
             if serving:

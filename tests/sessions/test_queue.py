@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from openclawd.agents.model import Completion, Emit, TextDelta, Usage
+from openclawd.protocol.errors import RequestError
 from tests.sessions.stage import PATIENCE_S, stage, texts
 
 ROUNDS_OF_KILLING = 3
@@ -130,6 +131,20 @@ async def test_a_key_in_use_is_in_flight_and_a_finished_one_ok(tmp_path: Path) -
         gate.let_one_go()
         await held.ended("run-1")
         assert await held.send("go", "run-1") == {"runId": "run-1", "status": "ok"}
+
+
+async def test_a_key_used_in_another_session_is_refused_and_nothing_is_stored(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as held:
+        await held.send("hello", "run-1")
+        with pytest.raises(
+            RequestError,
+            match="INVALID_REQUEST: idempotencyKey was used for another session; use a new key",
+        ):
+            await held.send("hello", "run-1", key="garden")
+        assert texts(await held.history("garden")) == []
+        assert (await held.ended("run-1"))["state"] == "final"
 
 
 async def test_what_was_queued_before_a_restart_is_done_after_it(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from openclawd.agents.model import (
     ThinkingDelta,
     Usage,
 )
+from openclawd.methods.chat import ChatSendParams
+from openclawd.protocol.codec import InvalidValue, structure
 from openclawd.protocol.errors import RequestError
 from tests.sessions.stage import KEY, stage, texts
 
@@ -273,25 +275,14 @@ async def test_a_malformed_key_is_refused_by_name(tmp_path: Path) -> None:
             await held.send("hello", "run-1", key="agent:main")
 
 
-async def test_an_answer_that_cannot_be_saved_is_an_error_and_not_a_silence(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def long_winded(_: str, emit: Emit) -> Completion:
-        await held.database.read(
-            lambda connection: connection.execute("PRAGMA max_page_count = 1").fetchone()
-        )
-        emit(TextDelta("x" * 200_000))
-        return Completion("stop", Usage())
+def test_no_time_limit_is_too_long_to_be_kept() -> None:
+    wire = {"sessionKey": "main", "message": "hello", "idempotencyKey": "run-1"}
+    assert structure(wire | {"timeoutMs": 2**53}, ChatSendParams).timeout_ms == 2**53
+    with pytest.raises(InvalidValue, match="/timeoutMs: must be <= 9007199254740992"):
+        structure(wire | {"timeoutMs": 2**64 - 1}, ChatSendParams)
 
-    async with stage(tmp_path, long_winded) as held:
-        await held.send("tell me everything", "run-1")
-        error = await held.ended("run-1")
-        assert error["state"] == "error"
-        assert "could not be saved" in error["errorMessage"]
-        assert "the disk is full" in error["errorMessage"]
-        await held.database.read(
-            lambda connection: connection.execute("PRAGMA max_page_count = 9999").fetchone()
-        )
-        assert await held.sessions.abort("main", None) == ["run-1"], "nobody does it any more"
-        assert held.of("run-1", "chat")[-1]["state"] == "aborted"
-    assert "outcome not written" in caplog.text
+
+async def test_the_longest_time_limit_that_can_be_asked_for_is_taken(tmp_path: Path) -> None:
+    async with stage(tmp_path) as held:
+        await held.send("no hurry", "run-1", timeout_ms=2**53)
+        assert (await held.ended("run-1"))["state"] == "final"

@@ -66,6 +66,15 @@ async def test_what_was_written_is_there_after_a_reopening(tmp_path: Path) -> No
         assert await database.read(numbers) == [7]
 
 
+async def test_commits_and_checkpoints_reach_the_drive_on_macos_too(tmp_path: Path) -> None:
+    def settings(connection: sqlite3.Connection) -> list[int]:
+        names = ("synchronous", "fullfsync", "checkpoint_fullfsync")
+        return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+    async with open_database(tmp_path / "state.sqlite3") as database:
+        assert await database.read(settings) == [2, 1, 1]
+
+
 async def test_a_job_that_fails_undoes_itself_and_spoils_no_other(tmp_path: Path) -> None:
     failures: list[BaseException] = []
 

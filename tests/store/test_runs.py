@@ -42,6 +42,10 @@ def words(messages: tuple[Message, ...] | list[Message]) -> list[str]:
     return [message["content"][0]["text"] for message in messages]
 
 
+def text_length(message: Message) -> int:
+    return len(message["content"][0]["text"])
+
+
 async def test_runs_are_claimed_in_the_order_of_acceptance_session_by_session(database: Database) -> None:
     queue = RunQueue(database)
     for run_id, key in (("a1", "a"), ("b1", "b"), ("a2", "a")):
@@ -77,21 +81,22 @@ async def test_a_waiting_message_shows_but_is_not_in_the_context_of_earlier_turn
     first = (await queue.accept(turn("one"))).run
     second = (await queue.accept(turn("two"))).run
     assert words((await conversations.transcript(KEY, 10)).messages) == ["one", "two"]
-    assert words(await conversations.context(first.session_id, first.seq, 10_000)) == ["one"]
+    assert words(await conversations.context(first.session_id, first.seq, 10_000, text_length)) == ["one"]
     await queue.claim(KEY, 1)
     await queue.finish("one", Ending(RunState.DONE, message=said("first answer", "assistant")), 2)
     told = ["one", "first answer", "two"]
     assert words((await conversations.transcript(KEY, 10)).messages) == told
-    assert words(await conversations.context(second.session_id, second.seq, 10_000)) == told
+    assert words(await conversations.context(second.session_id, second.seq, 10_000, text_length)) == told
 
 
 async def test_a_context_keeps_the_newest_that_fit_and_always_the_last(database: Database) -> None:
     queue, conversations = RunQueue(database), Conversations(database)
     for number in range(10):
         run = (await queue.accept(turn(f"message {number}"))).run
-    kept = words(await conversations.context(run.session_id, run.seq, 200))
+    kept = words(await conversations.context(run.session_id, run.seq, 27, text_length))
     assert kept == ["message 7", "message 8", "message 9"]
-    assert words(await conversations.context(run.session_id, run.seq, 1)) == ["message 9"]
+    assert words(await conversations.context(run.session_id, run.seq, 26, text_length)) == kept[1:]
+    assert words(await conversations.context(run.session_id, run.seq, -5, text_length)) == ["message 9"]
 
 
 async def test_a_fresh_conversation_hides_the_old_one_and_forgets_its_tokens(database: Database) -> None:
@@ -124,7 +129,7 @@ async def test_a_hidden_prompt_is_read_by_the_model_and_not_by_people(database: 
     queue, conversations = RunQueue(database), Conversations(database)
     run = (await queue.accept(turn("our prompt", shown=False))).run
     assert (await conversations.transcript(KEY, 10)).messages == ()
-    assert words(await conversations.context(run.session_id, run.seq, 10_000)) == ["our prompt"]
+    assert words(await conversations.context(run.session_id, run.seq, 10_000, text_length)) == ["our prompt"]
     assert (await conversations.glimpses([run.session_id]))[run.session_id].first_user is None
 
 

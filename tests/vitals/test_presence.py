@@ -68,6 +68,17 @@ def test_commands_are_not_listed_but_count_as_a_change() -> None:
     assert (hosts(presence), presence.version) == ([], before + 1)
 
 
+def test_a_connected_client_stays_in_the_count_however_many_there_are() -> None:
+    presence = PresenceList(gateway_version="1", now_ms=Clock())
+    everybody = [attrs.evolve(BROWSER, device_id=f"d{number}") for number in range(MAX_ENTRIES + 50)]
+    for client in everybody:
+        presence.arrived(f"c-{client.device_id}", client)
+    shown = len(presence.listing()) - 1
+    changed = [presence.left(f"c-{client.device_id}", client) for client in everybody]
+
+    assert (shown, all(changed)) == (MAX_ENTRIES, True)
+
+
 def test_the_list_is_bounded() -> None:
     clock = Clock()
     presence = PresenceList(gateway_version="1", now_ms=clock)

@@ -1,0 +1,77 @@
+"""Saying goodbye to everybody."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import trio
+from trio.testing import MockClock
+from trio_websocket import ConnectionClosed, WebSocketConnection
+
+from openclawd.gateway.client import Client
+from openclawd.gateway.clients import Clients
+from openclawd.gateway.router import Router
+from openclawd.methods.method import Method
+from openclawd.methods.services import Services
+from openclawd.net.websocket import TrioWebSocketWire
+from openclawd.protocol.closes import SERVICE_RESTART
+from tests.support.memory_socket import memory_socket
+
+
+class Door:
+    """Lets everybody in as a client of `clients`."""
+
+    def __init__(self) -> None:
+        self.clients = Clients()
+        self._arrived = 0
+
+    async def serve(self, wire: TrioWebSocketWire) -> None:
+        self._arrived += 1
+        wire.admitted()
+        client = Client(
+            connection_id=f"c{self._arrived}",
+            wire_generation=3,
+            role="operator",
+            scopes=frozenset(),
+            device_id=None,
+            wire=wire,
+            router=Router(cast(Mapping[str, Method], {}), cast(Services, None)),
+        )
+        client.greet(b'"hello"')
+        self.clients.add(client)
+        try:
+            await client.run()
+        finally:
+            self.clients.remove(client)
+
+
+async def close_of(socket: WebSocketConnection) -> tuple[int, str]:
+    while True:
+        try:
+            await socket.get_message()
+        except ConnectionClosed as closed:
+            reason = closed.reason
+            return (reason.code, reason.reason or "") if reason else (1006, "")
+
+
+async def test_everybody_is_told_and_gone_when_the_goodbye_returns(autojump_clock: MockClock) -> None:
+    door = Door()
+    async with memory_socket(door.serve) as first, memory_socket(door.serve) as second:
+        await first.get_message()
+        await second.get_message()
+        await door.clients.dismiss(SERVICE_RESTART)
+
+        assert len(door.clients) == 0
+        assert [await close_of(first), await close_of(second)] == [(1012, "service restart")] * 2
+
+
+async def test_who_arrives_in_the_middle_of_the_goodbye_is_part_of_it(autojump_clock: MockClock) -> None:
+    door = Door()
+    async with trio.open_nursery() as nursery, memory_socket(door.serve) as first:
+        await first.get_message()
+        nursery.start_soon(door.clients.dismiss, SERVICE_RESTART)
+        async with memory_socket(door.serve) as late:
+            assert await close_of(late) == (1012, "service restart")
+
+
+async def test_without_anybody_the_goodbye_is_short(autojump_clock: MockClock) -> None:
+    await Clients().dismiss(SERVICE_RESTART)
