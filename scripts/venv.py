@@ -28,19 +28,30 @@ def stamp(lock_name: str) -> Path:
 
 def python_can_import(module: str) -> bool:
     """Whether .venv holds a Python that still runs, is new enough, and finds this module by itself."""
-    check = f"import sys, {module}; sys.exit(sys.version_info < (3, 11))"
+    return python_agrees(f"import sys, {module}; sys.exit(sys.version_info < (3, 11))")
+
+
+def python_runs_this_folder() -> bool:
+    """Whether the project that .venv finds is the one here: a .venv that was copied finds where it was."""
+    return python_agrees(
+        "import sys, os.path as p, openclawd\n"
+        "sys.exit(not p.samefile(p.dirname(openclawd.__file__), sys.argv[1]))"
+    )
+
+
+def python_agrees(check: str) -> bool:
+    command = (PYTHON, "-P", "-c", check, ROOT / "openclawd")
     try:
-        return subprocess.run([PYTHON, "-P", "-c", check], capture_output=True, check=False).returncode == 0
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
 
-def is_current(lock_name: str) -> bool:
+def is_installed(lock_name: str) -> bool:
     try:
-        same = stamp(lock_name).read_bytes() == (ROOT / lock_name).read_bytes()
+        return stamp(lock_name).read_bytes() == (ROOT / lock_name).read_bytes()
     except FileNotFoundError:
         return False
-    return same and python_can_import("openclawd")
 
 
 def run(*command: str | Path) -> None:
@@ -102,7 +113,11 @@ def main() -> None:
         # The kernel drops this lock with the process, however it ends.
         with (CACHE / "venv.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not is_current(lock_name):
+            installed = is_installed(lock_name)
+            if installed and not python_runs_this_folder() and python_can_import("pip"):
+                # Copied or moved, packages and all.
+                link_project()
+            if not installed or not python_runs_this_folder():
                 install(lock_name)
     except OSError as error:
         sys.exit(f"Setting up {VENV} failed: {error}. This folder must be writable, and hold {lock_name}.")

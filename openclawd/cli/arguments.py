@@ -23,6 +23,13 @@ class Parser(argparse.ArgumentParser):
         form = functools.partial(argparse.RawDescriptionHelpFormatter, max_help_position=28)
         super().__init__(*arguments, **{"allow_abbrev": False, "formatter_class": form, **settings})
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Nothing is left over for the parser above, whose help would not name what this one knows."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         found = _INVALID_CHOICE.search(message)
         if found:
@@ -45,8 +52,11 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_connection(parser: argparse.ArgumentParser) -> None:
     """The options of every command that asks a running gateway something."""
     parser.add_argument(
-        "--url", help="another gateway than this user's own: ws://HOST:PORT or wss://HOST:PORT"
+        "--url",
+        default=None,
+        help="another gateway than this user's own: ws://HOST:PORT or wss://HOST:PORT",
     )
+    parser.add_argument("--port", metavar="N", help="the port of a gateway on this machine")
     add_secrets(parser)
     parser.add_argument(
         "--timeout",

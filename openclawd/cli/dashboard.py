@@ -6,7 +6,6 @@ The token is in its fragment, which a browser sends to no server.
 import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 from openclawd.cli.arguments import Commands, add_json
 from openclawd.cli.failure import Failure
@@ -29,8 +28,9 @@ def add_commands(families: Commands) -> None:
 
 
 def _dashboard(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from openclawd.cli.target import bracketed, reachable_host, settings_for
+    from openclawd.cli.target import reachable_host, settings_for
     from openclawd.config.paths import resolve_paths
+    from openclawd.daemon.link import fragment, page_url
 
     paths = resolve_paths(environ)
     settings = settings_for(paths, environ)
@@ -43,11 +43,12 @@ def _dashboard(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int
     running = _running(paths)
     port = running.get("port") or settings.port
     auth_mode = running.get("authMode") or settings.auth_mode
-    page = f"http://{bracketed(reachable_host(settings))}:{port}{settings.control_ui.base_path}/"
+    host = running.get("address") or reachable_host(settings)
+    page = page_url(host, port, settings.control_ui.base_path)
     if auth_mode == "token":
         if not settings.token:
             raise Failure("There is no token yet; the gateway makes one.", cure="Start it: openclawd gateway")
-        page += f"#token={quote(settings.token.reveal(), safe='')}"
+        page += fragment(settings.token)
     if arguments.json:
         print_json({"url": page, "authMode": auth_mode})
     else:
@@ -63,7 +64,7 @@ def _dashboard(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int
 
 
 def _running(paths: "Paths") -> Mapping[str, Any]:
-    """What a running gateway says about its port, which a flag may have set; nothing when none runs."""
+    """What a running gateway says of where it listens, which flags may have set; nothing when none runs."""
     from openclawd.cli.gateway import running_gateway
     from openclawd.cli.rpc import converse
     from openclawd.cli.target import local_socket

@@ -31,21 +31,22 @@ def add_commands(families: Commands) -> None:
     gateway.set_defaults(handler=_run)
     actions = gateway.add_subparsers(title="commands", metavar="COMMAND")
 
-    # SUPPRESS: `gateway --port 1 run` keeps what stood before `run`.
-    run = actions.add_parser(
-        "run", help="start it (the same without the word)", argument_default=argparse.SUPPRESS
-    )
+    def add_action(name: str, explanation: str) -> argparse.ArgumentParser:
+        # SUPPRESS: `gateway --port 1 run` keeps what stood before `run`.
+        return actions.add_parser(name, help=explanation, argument_default=argparse.SUPPRESS)
+
+    run = add_action("run", "start it (the same without the word)")
     _add_run_options(run)
     run.set_defaults(handler=_run)
 
-    call = actions.add_parser("call", help="call a method of the protocol")
+    call = add_action("call", "call a method of the protocol")
     call.add_argument("method", metavar="METHOD", help="such as health, status or chat.history")
-    call.add_argument("--params", metavar="JSON", help="the params of the call")
+    call.add_argument("--params", default=None, metavar="JSON", help="the params of the call")
     add_connection(call)
     add_json(call)
     call.set_defaults(handler=_call)
 
-    status = actions.add_parser("status", help="is it running, and how; exit code 0 when it is")
+    status = add_action("status", "is it running, and how; exit code 0 when it is")
     add_connection(status)
     add_json(status)
     status.set_defaults(handler=_status)
@@ -65,19 +66,28 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="log JSON lines to the terminal")
 
 
+def _refuse_run_options(arguments: argparse.Namespace, action: str) -> None:
+    """What stood before `action` and means nothing to it must not look as if it did."""
+    for name in ("bind", "auth", "allow_unconfigured", "verbose"):
+        if getattr(arguments, name):
+            raise Failure(
+                f"openclawd gateway {action}: --{name.replace('_', '-')} is for starting the gateway.",
+                cure=f"See: openclawd gateway {action} --help",
+                exit_code=ExitCode.USAGE,
+            )
+
+
 def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     # Nothing that is made while starting is garbage; looking for some costs a sixth of the start.
     gc.disable()
 
     import attrs
 
-    from openclawd.cli.target import secret_flags
+    from openclawd.cli.target import given_flags
     from openclawd.daemon.main import run
 
     warn_of_visible_secrets(arguments)
-    flags = attrs.evolve(
-        secret_flags(arguments), port=arguments.port, bind=arguments.bind, auth=arguments.auth
-    )
+    flags = attrs.evolve(given_flags(arguments), bind=arguments.bind, auth=arguments.auth)
     return run(flags, environ, verbose=arguments.verbose, json_lines=arguments.json)
 
 
@@ -85,6 +95,7 @@ def _call(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.rpc import converse
     from openclawd.cli.target import endpoints
 
+    _refuse_run_options(arguments, "call")
     try:
         params = None if arguments.params is None else json.loads(arguments.params)
     except json.JSONDecodeError as error:
@@ -114,6 +125,7 @@ def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.rpc import converse
     from openclawd.cli.target import endpoints
 
+    _refuse_run_options(arguments, "status")
     warn_of_visible_secrets(arguments)
     try:
         found = converse(endpoints(arguments, environ), running_gateway, timeout_ms=arguments.timeout)
@@ -162,4 +174,6 @@ async def running_gateway(rpc: "Rpc") -> dict[str, Any]:
 def _listening(found: Mapping[str, Any]) -> str | None:
     if found.get("port") is None:
         return None
-    return f"port {found['port']}, {found['bind']}" if found.get("bind") else f"port {found['port']}"
+    return ", ".join(
+        [f"port {found['port']}", *(str(found[key]) for key in ("bind", "address") if found.get(key))]
+    )

@@ -2,8 +2,8 @@
 
 First the local socket of the state directory: the gateway knows there whom it talks to by the user id, so
 it works when tokens or pairing are broken, and needs no config. Then the port, with the secret that the
-gateway itself would resolve (flag, then file, then environment). A secret given by hand is meant to be
-used, so it skips the socket. With `--url` only a secret given by hand is sent: the one in the config
+gateway itself would resolve (flag, then file, then environment). A port or a secret given by hand is meant
+to be used, so it skips the socket. With `--url` only a secret given by hand is sent: the one in the config
 belongs to this machine's gateway.
 """
 
@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 import attrs
@@ -21,10 +20,17 @@ from openclawd.cli.failure import Failure
 from openclawd.config.load import load_config
 from openclawd.config.paths import Paths, resolve_paths
 from openclawd.config.secret import Secret
-from openclawd.config.settings import Flags, GatewaySettings, resolve_settings
+from openclawd.config.settings import (
+    Flags,
+    GatewaySettings,
+    UnusableFile,
+    resolve_settings,
+    secret_in_file,
+    trimmed,
+)
 from openclawd.daemon.exit_codes import ExitCode
-
-_LOOPBACK: Final = "127.0.0.1"
+from openclawd.daemon.link import LOOPBACK, bracketed, reachable
+from openclawd.daemon.sockets import tailnet_address
 
 
 @attrs.frozen
@@ -38,7 +44,7 @@ class Endpoint:
     """What it means when nobody listens there."""
 
     socket: Path | None = None
-    host: str = _LOOPBACK
+    host: str = LOOPBACK
     port: int = 0
     tls: bool = False
     resource: str = "/"
@@ -53,14 +59,16 @@ class Endpoint:
 
 def endpoints(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[Endpoint]:
     """Lazily, best first: the config is read only when the local socket leads nowhere."""
-    by_hand = arguments.token or arguments.password or arguments.token_file or arguments.password_file
+    flags = given_flags(arguments)
     if arguments.url:
+        if flags.port is not None:
+            raise Failure("--port: the port stands in --url already.", exit_code=ExitCode.USAGE)
         yield _from_url(arguments)
         return
     paths = resolve_paths(environ)
-    if not by_hand:
+    if flags == Flags():
         yield from local_socket(paths)
-    settings = settings_for(paths, environ, arguments)
+    settings = settings_for(paths, environ, flags)
     host = reachable_host(settings)
     yield Endpoint(
         name=f"ws://{bracketed(host)}:{settings.port}",
@@ -79,21 +87,20 @@ def local_socket(paths: Paths) -> Iterator[Endpoint]:
         yield Endpoint(name=str(paths.socket), absent=absent, socket=paths.socket)
 
 
-def settings_for(
-    paths: Paths, environ: Mapping[str, str], arguments: argparse.Namespace | None = None
-) -> GatewaySettings:
+def settings_for(paths: Paths, environ: Mapping[str, str], flags: Flags | None = None) -> GatewaySettings:
     """The gateway's settings as the gateway would resolve them."""
-    flags = Flags() if arguments is None else secret_flags(arguments)
     return resolve_settings(load_config(paths, environ), environ, flags)
 
 
 def reachable_host(settings: GatewaySettings) -> str:
-    """An address of this machine that the gateway listens on, whatever it is bound to."""
-    return settings.custom_bind_host if settings.bind == "custom" and settings.custom_bind_host else _LOOPBACK
-
-
-def bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    """An address that a gateway with these settings listens on; one that was started with --bind or with
+    another config may not.
+    """
+    if settings.bind == "custom" and settings.custom_bind_host is not None:
+        return reachable(settings.custom_bind_host)
+    if settings.bind == "tailnet":
+        return tailnet_address() or LOOPBACK
+    return LOOPBACK
 
 
 def _is_ours(socket: Path) -> bool:
@@ -105,10 +112,15 @@ def _is_ours(socket: Path) -> bool:
     return stat.S_ISSOCK(found.st_mode) and found.st_uid == os.getuid()
 
 
-def secret_flags(arguments: argparse.Namespace) -> Flags:
-    """The secrets that stand on the command line, or in a file that it names."""
-    password = arguments.password or _in_file(arguments.password_file)
-    return Flags(token=arguments.token, token_file=arguments.token_file, password=password)
+def given_flags(arguments: argparse.Namespace) -> Flags:
+    """What the command line says about where the gateway is and which secret it wants."""
+    return Flags(
+        port=arguments.port,
+        token=arguments.token,
+        token_file=arguments.token_file,
+        password=arguments.password,
+        password_file=arguments.password_file,
+    )
 
 
 def _from_url(arguments: argparse.Namespace) -> Endpoint:
@@ -132,21 +144,15 @@ def _from_url(arguments: argparse.Namespace) -> Endpoint:
         port=port or (443 if tls else 80),
         tls=tls,
         resource=parts.path or "/",
-        token=_secret(arguments.token, arguments.token_file),
-        password=_secret(arguments.password, arguments.password_file),
+        token=_secret("token", arguments.token, arguments.token_file),
+        password=_secret("password", arguments.password, arguments.password_file),
     )
 
 
-def _secret(text: str | None, file: str | None) -> Secret | None:
-    given = text or _in_file(file)
-    return Secret(given) if given else None
-
-
-def _in_file(file: str | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return Path(file).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise Failure(f"{file} cannot be read: {reason}", exit_code=ExitCode.USAGE) from error
+def _secret(kind: str, text: str | None, file: str | None) -> Secret | None:
+    if not text and file is not None:
+        try:
+            text = secret_in_file(file)
+        except UnusableFile as error:
+            raise Failure(f"--{kind}-file: {error}", exit_code=ExitCode.USAGE) from error
+    return Secret(trimmed(kind, text)) if text else None

@@ -65,10 +65,10 @@ def unset_value(text: str, path: Sequence[str]) -> str:
     return _verified(text, intended)
 
 
-def write_atomic(path: Path, text: str) -> None:
+def write_atomic(path: Path, text: str, *, backup: Path) -> None:
     """Replace the file by `text`: mode 0600, durable when this returns. Raises OSError.
 
-    The old one is kept as `<name>.bak`. A symbolic link stays and its target is replaced; a file that root
+    The old one is kept as `backup`. A symbolic link stays and its target is replaced; a file that root
     edits keeps its owner.
     """
     target = Path(os.path.realpath(path))
@@ -81,7 +81,8 @@ def write_atomic(path: Path, text: str) -> None:
     if previous == data:
         return
     if previous is not None:
-        _replace(target.with_name(f"{target.name}.bak"), previous, like=target)
+        backup.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _replace(backup, previous, like=target)
     _replace(target, data, like=target)
     _sync_folder(target.parent)
 
@@ -99,7 +100,7 @@ def ensure_token(loaded: LoadedConfig) -> LoadedConfig:
     try:
         text = set_value(fresh.raw, path, os.urandom(_TOKEN_BYTES).hex())
         made = load_text(paths, text, loaded.environ)
-        write_atomic(paths.config_file, text)
+        write_atomic(paths.config_file, text, backup=paths.config_backup)
     except (EditError, OSError) as error:
         reason = f"a new token cannot be saved: {getattr(error, 'strerror', None) or error}"
         hint = "make the file writable, or set OPENCLAW_GATEWAY_TOKEN"

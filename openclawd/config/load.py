@@ -19,7 +19,7 @@ from openclawd.config.model import Config
 from openclawd.config.paths import Paths
 from openclawd.config.problems import ConfigError, ConfigProblem, UsageError
 from openclawd.config.secret_names import hides, is_secret_path
-from openclawd.config.structure import Finding, format_path, notice, structure
+from openclawd.config.structure import Finding, format_path, notices, structure
 from openclawd.config.substitution import given_variables, overlaid
 
 __all__ = ["ConfigError", "ConfigProblem", "LoadedConfig", "UsageError", "load_config", "load_text"]
@@ -78,7 +78,6 @@ def load_text(
     if outcome.findings:
         raise ConfigError(_problems(raw, document, outcome.findings), source=source)
     variables = {name: secret.reveal() for name, secret in config.env.variables.items()}
-    said = notice(outcome.unread)
     return LoadedConfig(
         paths=paths,
         config=config,
@@ -86,7 +85,7 @@ def load_text(
         raw=raw,
         document=document,
         hash=hashlib.sha256(raw.encode()).hexdigest(),
-        notices=(said,) if said else (),
+        notices=notices(outcome),
         environ=overlaid(around, variables),
     )
 

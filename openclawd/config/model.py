@@ -28,7 +28,7 @@ Origin = NewType("Origin", str)
 Network = NewType("Network", str)
 # an IPv4 or IPv6 address
 Address = NewType("Address", str)
-# letters, digits, - and _
+# lower case letters, digits, - and _
 AgentId = NewType("AgentId", str)
 
 Bind = Literal["auto", "lan", "loopback", "custom", "tailnet"]
@@ -100,10 +100,12 @@ class Gateway:
 
 @attrs.frozen
 class ModelChoice:
-    """A model by name (`provider/model`) and those to try after it. The file may give the name alone."""
+    """A model by name (`provider/model`). The file may give the name alone."""
+
+    UNREAD: ClassVar[Table] = stock_keys.MODEL_CHOICE
+    OPEN: ClassVar[bool] = True
 
     primary: Text | None = None
-    fallbacks: tuple[Text, ...] = ()
 
 
 @attrs.frozen
@@ -163,18 +165,6 @@ class Agents:
 
 
 @attrs.frozen
-class Cost:
-    """Dollars a million tokens."""
-
-    OPEN: ClassVar[bool] = True
-
-    input: float = 0.0
-    output: float = 0.0
-    cache_read: float = 0.0
-    cache_write: float = 0.0
-
-
-@attrs.frozen
 class ModelEntry:
     """models.providers.*.models[]; a model without a name is called by its id."""
 
@@ -185,7 +175,6 @@ class ModelEntry:
     name: str = attrs.field(default=attrs.Factory(lambda self: self.id, takes_self=True))
     reasoning: bool = False
     input: tuple[str, ...] = ("text",)
-    cost: Cost = Cost()
     context_window: Count | None = None
     max_tokens: Count | None = None
 

@@ -43,6 +43,11 @@ class Paths:
         return self.own_dir / "openclawd.sqlite3"
 
     @property
+    def config_backup(self) -> Path:
+        """The file as it was before we last wrote it; stock keeps its own beside it."""
+        return self.own_dir / "openclaw.json.bak"
+
+    @property
     def lock_file(self) -> Path:
         return self.own_dir / "gateway.lock"
 

@@ -30,7 +30,7 @@ _MAX_SECRET_FILE_BYTES: Final = 64 * 1024
 
 @attrs.frozen
 class Flags:
-    """The command line's words, as given; None where a flag was not. The last two are for the log only."""
+    """The command line's words, as given; None where a flag was not."""
 
     port: str | int | None = None
     bind: str | None = None
@@ -39,8 +39,6 @@ class Flags:
     token_file: str | None = None
     password: str | None = attrs.field(default=None, repr=False)
     password_file: str | None = None
-    verbose: bool = False
-    json: bool = False
 
 
 @attrs.frozen
@@ -70,6 +68,28 @@ class GatewaySettings:
     allow_real_ip_fallback: bool
     control_ui: ControlUiSettings
     public_origin: str | None
+
+
+class UnusableFile(Exception):
+    """A file holds no secret. The text says why."""
+
+
+def secret_in_file(name: str) -> str:
+    """The one line of a file, its end left out. Raises UnusableFile."""
+    try:
+        with Path(name).open("rb") as file:
+            text = file.read(_MAX_SECRET_FILE_BYTES + 1).decode()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UnusableFile(f"{name} cannot be read: {reason}") from error
+    if len(text.strip().splitlines()) != 1 or len(text) > _MAX_SECRET_FILE_BYTES:
+        raise UnusableFile(f"{name} must hold one line, the secret")
+    return text.strip("\r\n")
+
+
+def trimmed(kind: str, text: str) -> str:
+    """Spaces may be part of a password, line ends not; a token has neither."""
+    return text.strip("\r\n") if kind == "password" else text.strip()
 
 
 def resolve_settings(
@@ -175,28 +195,21 @@ class _Resolver:
         written = configured.reveal() if configured is not None else None
         for text in (given, from_file, written, self._variable(f"GATEWAY_{kind.upper()}")[1]):
             if text is not None and text.strip():
-                return Secret(text.strip())
+                return Secret(trimmed(kind, text))
         return None
 
     def _secret_file(self, flag: str, name: str) -> str | None:
-        """The one line of a file. Spaces may be part of a password, line ends not."""
         try:
-            with Path(name).open("rb") as file:
-                text = file.read(_MAX_SECRET_FILE_BYTES + 1).decode().strip()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            self._usage.append(ConfigProblem(flag, None, f"{name} cannot be read: {reason}"))
+            return secret_in_file(name)
+        except UnusableFile as error:
+            self._usage.append(ConfigProblem(flag, None, str(error)))
             return None
-        if len(text.splitlines()) != 1 or len(text) > _MAX_SECRET_FILE_BYTES:
-            self._usage.append(ConfigProblem(flag, None, f"{name} must hold one line, the secret"))
-            return None
-        return text
 
     def _variable(self, name: str) -> tuple[str, str | None]:
         """The environment's value and the name under which it stands: today's or the legacy one."""
         for full in (f"OPENCLAW_{name}", f"CLAWDBOT_{name}"):
-            text = self._environ.get(full, "").strip()
-            if text:
+            text = self._environ.get(full, "")
+            if text.strip():
                 return full, text
         return f"OPENCLAW_{name}", None
 

@@ -110,21 +110,25 @@ GATEWAY: Final[Table] = {
 
 AGENT_DEFAULTS: Final = _anything(
     """
-    blockStreamingBreak blockStreamingChunk blockStreamingCoalesce blockStreamingDefault bootstrapMaxChars
-    bootstrapTotalMaxChars cliBackends compaction contextPruning contextTokens elevatedDefault embeddedPi
-    envelopeElapsed envelopeTimestamp envelopeTimezone heartbeat humanDelay imageMaxDimensionPx imageModel
-    maxConcurrent mediaMaxMb memorySearch models params repoRoot sandbox skills skipBootstrap subagents
-    thinkingDefault timeFormat tools typingIntervalSeconds typingMode userTimezone
-    verboseDefault
+    agentRuntime blockStreamingBreak blockStreamingChunk blockStreamingCoalesce blockStreamingDefault
+    bootstrapMaxChars bootstrapPromptTruncationWarning bootstrapTotalMaxChars cliBackends compaction
+    contextPruning contextTokens elevatedDefault embeddedHarness embeddedPi envelopeElapsed envelopeTimestamp
+    envelopeTimezone heartbeat humanDelay imageGenerationModel imageMaxDimensionPx imageModel llm
+    maxConcurrent mediaGenerationAutoProviderFallback mediaMaxMb memorySearch models musicGenerationModel
+    params pdfMaxBytesMb pdfMaxPages pdfModel repoRoot sandbox silentReply silentReplyRewrite skills
+    skipBootstrap subagents systemPromptOverride thinkingDefault timeFormat tools typingIntervalSeconds
+    typingMode userTimezone verboseDefault videoGenerationModel
     """
 )
 
 AGENT: Final = _anything(
     """
-    agentDir groupChat heartbeat humanDelay memorySearch params runtime sandbox skills subagents thinking
-    tools
+    agentDir groupChat heartbeat humanDelay memorySearch models params runtime sandbox skills subagents
+    thinking tools
     """
 )
+
+MODEL_CHOICE: Final[Table] = {"fallbacks": list}
 
 MODELS: Final = _anything("bedrockDiscovery pricing")
 
@@ -132,7 +136,7 @@ PROVIDER: Final = _anything(
     "auth authHeader compat injectNumCtxForOpenAICompat params request timeoutSeconds"
 )
 
-MODEL: Final = _anything("api compat headers params")
+MODEL: Final = _anything("api compat cost headers params")
 
 SESSION: Final = _anything(
     """

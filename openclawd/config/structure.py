@@ -6,6 +6,7 @@ every start 20 ms, which these hooks, walking `attrs.fields`, do not.
 """
 
 import collections.abc
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import UnionType
@@ -21,8 +22,12 @@ from openclawd.config.substitution import MissingVariable, substituted
 
 Path = tuple[str | int, ...]
 
-# Of difflib's ratio: "prot" and "porrt" are meant to be "port", "host" is not.
-_MISSPELT_RATIO: Final = 0.75
+# Single characters put in, left out or replaced: "prot" is meant to be "port". Later releases of stock add
+# keys that resemble ours no closer than that ("pdfModel" and "model").
+_MISSPELT_EDITS: Final = 2
+# Stock fetches a secret from these itself.
+_FETCHED_SOURCES: Final = frozenset({"file", "exec"})
+_REFERENCE: Final = 'only {source: "env", id: "NAME"} or a string is supported here'
 _INCLUDE: Final = "$include is not supported; put what it includes into this file"
 _UNREAD_KINDS: Final[Mapping[type, tuple[type | tuple[type, ...], str]]] = {
     bool: (bool, "true or false"),
@@ -33,7 +38,6 @@ _UNREAD_KINDS: Final[Mapping[type, tuple[type | tuple[type, ...], str]]] = {
 }
 _SCALARS: Final[tuple[tuple[Any, Callable[[object], object]], ...]] = (
     (bool, values.boolean),
-    (float, values.number),
     (str, values.string),
     (model.Port, values.port),
     (model.Count, values.count),
@@ -44,6 +48,12 @@ _SCALARS: Final[tuple[tuple[Any, Callable[[object], object]], ...]] = (
     (model.Address, values.address),
     (model.AgentId, values.agent_id),
 )
+# Where these may be left out, an empty string says as much, as in stock.
+_TEXTS: Final = frozenset(
+    {str, model.Text, model.HttpUrl, model.Origin, model.Address, model.AgentId, model.ModelChoice, Secret}
+)
+# In the place of a value that counts as left out.
+_ABSENT: Final = object()
 
 
 @attrs.frozen
@@ -63,6 +73,8 @@ class Outcome:
 
     findings: list[Finding] = attrs.field(factory=list)
     unread: list[Path] = attrs.field(factory=list)
+    unresolved: list[Path] = attrs.field(factory=list)
+    """References to secrets that this gateway does not fetch."""
 
 
 def structure(document: Mapping[str, object], environ: Mapping[str, str]) -> tuple[model.Config, Outcome]:
@@ -86,12 +98,13 @@ class _Reader:
             (lambda kind: get_origin(kind) is tuple, self._list),
             (lambda kind: get_origin(kind) is collections.abc.Mapping, self._table),
             (lambda kind: get_origin(kind) in (Union, UnionType), self._optional),
+            # What comes later is asked first, and this has attributes, too.
+            (lambda kind: kind is model.ModelChoice, self._model_choice),
         )
         for check, hook in shapes:
             self._converter.register_structure_hook_func(check, hook)
         for kind, scalar in _SCALARS:
             self._converter.register_structure_hook(kind, self._scalar(scalar))
-        self._converter.register_structure_hook(model.ModelChoice, self._model_choice)
         self._converter.register_structure_hook(model.Env, self._env)
         self._converter.register_structure_hook(Secret, self._secret)
 
@@ -109,7 +122,10 @@ class _Reader:
         for key, item in value.items():
             with self._at(key):
                 if key in known:
-                    arguments[known[key].name] = self.read(item, known[key].type)
+                    field = known[key]
+                    made = _ABSENT if _says_nothing(item, field) else self.read(item, field.type)
+                    if made is not _ABSENT:
+                        arguments[field.name] = made
                 elif key in unread:
                     self._keep(item, unread[key])
                 else:
@@ -141,7 +157,9 @@ class _Reader:
         table = {}
         for key, item in value.items():
             with self._at(key):
-                table[self.read(key, key_kind)] = self.read(item, item_kind)
+                made = self.read(item, item_kind)
+                if made is not _ABSENT:
+                    table[self.read(key, key_kind)] = made
         return table
 
     def _optional(self, value: object, kind: Any) -> Any:
@@ -171,11 +189,18 @@ class _Reader:
             return value
 
     def _secret(self, value: object, _: Any) -> Any:
-        """A string, or stock's reference to a variable: `{source: "env", provider, id}`."""
+        """A string, or stock's reference to a variable: `{source: "env", provider, id}`.
+
+        A reference to a file or a program counts as left out in `models`, where a provider then says that it
+        has no key; elsewhere it is refused, as a gateway without its secret may be open to everybody.
+        """
         if isinstance(value, dict) and isinstance(value.get("source"), str):
             name = value.get("id")
+            if value["source"] in _FETCHED_SOURCES and self._path[0] == "models":
+                self.outcome.unresolved.append(self._path)
+                return _ABSENT
             if value["source"] != "env" or not isinstance(name, str):
-                return self._say('only {source: "env", id: "NAME"} or a string is supported here')
+                return self._say(_REFERENCE)
             if not self._environ.get(name):
                 return self._missing(name)
             return Secret(self._environ[name])
@@ -260,10 +285,17 @@ class _Reader:
         self._say(f"the environment variable {name} is not set")
 
 
-def notice(unread: Iterable[Path]) -> str | None:
-    """One sentence that names the stock keys which are kept and not used."""
-    names = [format_path(path) for path in unread if path[0] not in BOOKKEEPING]
-    return f"kept for stock and not used here: {', '.join(names)}" if names else None
+def notices(outcome: Outcome) -> tuple[str, ...]:
+    """What is kept and not used, a sentence a kind; what stands in many items of a list is named once."""
+    said = (
+        ("kept for stock and not used here", [path for path in outcome.unread if path[0] not in BOOKKEEPING]),
+        ('secrets from a file or a program are not read here ({source: "env"} is)', outcome.unresolved),
+    )
+    return tuple(f"{what}: {', '.join(_names(paths))}" for what, paths in said if paths)
+
+
+def _names(paths: Iterable[Path]) -> Iterable[str]:
+    return dict.fromkeys(re.sub(r"\[\d+\]", "[]", format_path(path)) for path in paths)
 
 
 def format_path(path: Path) -> str:
@@ -288,9 +320,27 @@ def _one_of(words: Iterable[str]) -> str:
     return "one of " + ", ".join(words)
 
 
-def _closest(key: str, candidates: Iterable[str]) -> str | None:
-    import difflib
+def _says_nothing(value: object, field: "attrs.Attribute[Any]") -> bool:
+    if not isinstance(value, str) or value.strip() or field.default is attrs.NOTHING:
+        return False
+    kinds = get_args(field.type) if get_origin(field.type) in (Union, UnionType) else (field.type,)
+    return not _TEXTS.isdisjoint(kinds)
 
-    by_lower = {candidate.lower(): candidate for candidate in candidates}
-    found = difflib.get_close_matches(key.lower(), by_lower, 1, _MISSPELT_RATIO)
-    return by_lower[found[0]] if found else None
+
+def _closest(key: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that `key` is a slip of: few edits away, and at least half of it kept."""
+    near = ((_edits(key.lower(), candidate.lower()), candidate) for candidate in candidates)
+    slips = [(edits, name) for edits, name in near if edits <= min(_MISSPELT_EDITS, len(name) // 2)]
+    return min(slips)[1] if slips else None
+
+
+def _edits(one: str, other: str) -> int:
+    """The Levenshtein distance; of lengths too different, only that it is too far."""
+    if abs(len(one) - len(other)) > _MISSPELT_EDITS:
+        return _MISSPELT_EDITS + 1
+    row = list(range(len(other) + 1))
+    for count, letter in enumerate(one, 1):
+        above, row = row, [count]
+        for index, each in enumerate(other):
+            row.append(min(above[index] + (letter != each), above[index + 1] + 1, row[index] + 1))
+    return row[-1]

@@ -1,12 +1,13 @@
 """What a single value of the file must be: no coercion, and the words for what was expected."""
 
 import ipaddress
-import math
 import re
 from typing import Final
 from urllib.parse import urlsplit
 
-_AGENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_AGENT_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+# Stock's, for an id that has no letter which may stand in one.
+_DEFAULT_AGENT_ID: Final = "main"
 
 
 class Unfit(Exception):
@@ -17,12 +18,6 @@ def boolean(value: object) -> bool:
     if not isinstance(value, bool):
         raise Unfit("true or false")
     return value
-
-
-def number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise Unfit("a number")
-    return float(value)
 
 
 def integer(value: object, low: int, high: int | None = None) -> int:
@@ -92,10 +87,13 @@ def address(value: object) -> str:
 
 
 def agent_id(value: object) -> str:
-    """Lower case, as in every session key."""
-    if not isinstance(value, str) or not _AGENT_ID.fullmatch(value):
-        raise Unfit("an agent id: letters, digits, - and _ (64 at most)")
-    return value.lower()
+    """As it stands in every session key, and as stock makes it of any string: "Zoë's" is "zo-s"."""
+    if not isinstance(value, str) or not value.strip():
+        raise Unfit("an agent id, a string that is not empty")
+    lower = value.strip().lower()
+    if _AGENT_ID.fullmatch(lower):
+        return lower
+    return re.sub(r"[^a-z0-9_-]+", "-", lower).strip("-")[:64] or _DEFAULT_AGENT_ID
 
 
 def _is_http(value: str) -> bool:

@@ -1,15 +1,16 @@
 """`openclawd gateway`: from flags and environment to a running house, and back to an exit code."""
 
+import errno
 import gc
 import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, closing
+import traceback
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 import attrs
 import trio
@@ -20,11 +21,14 @@ from openclawd.config.paths import resolve_paths
 from openclawd.config.settings import Flags, GatewaySettings, resolve_settings
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.house import House, Sockets, now_ms
+from openclawd.daemon.link import fragment, page_url
 from openclawd.daemon.lock import state_lock
 from openclawd.daemon.log import configure_logging
+from openclawd.daemon.log_file import LOG_NAME
 from openclawd.daemon.notify import Notifier
 from openclawd.daemon.refusal import StartRefused
 from openclawd.daemon.sockets import bind_tcp, bind_unix
+from openclawd.daemon.supervisor import PartFailed
 from openclawd.store.database import open_database
 from openclawd.store.errors import StoreError
 
@@ -35,6 +39,9 @@ UMASK: Final = 0o077
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Stock v3 and v4 restart on these; without a handler they would kill.
 _RESTART_SIGNALS: Final = (signal.SIGUSR1, signal.SIGUSR2)
+
+# The place belongs to another user, is read-only, or is taken by what is no file.
+_NOT_OURS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR})
 
 _log = logging.getLogger("openclawd.gateway")
 
@@ -51,8 +58,12 @@ def run(flags: Flags, environ: Mapping[str, str], *, verbose: bool = False, json
         return _refuse(ExitCode.CONFIG, error.text())
     except StartRefused as error:
         return _refuse(error.exit_code, str(error))
-    except StoreError as error:
-        return _refuse(ExitCode.UNEXPECTED, str(error))
+    except (StoreError, PartFailed, ExceptionGroup) as error:
+        together = error if isinstance(error, ExceptionGroup) else ExceptionGroup("", [error])
+        _, unforeseen = together.split((StoreError, PartFailed))
+        if unforeseen is not None:
+            raise
+        return _refuse(ExitCode.UNEXPECTED, "\n".join(dict.fromkeys(_sentences(error))))
 
 
 def _run(
@@ -61,12 +72,17 @@ def _run(
     paths = resolve_paths(environ)
     loaded = load_config(paths, environ)
     settings = resolve_settings(loaded, environ, flags)
-    try:
+    with _ours(paths.own_dir):
         paths.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         paths.own_dir.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(paths.own_dir, error) from error
-    process.enter_context(state_lock(paths.lock_file, now_ms=now_ms()))
+    with _ours(paths.lock_file):
+        process.enter_context(state_lock(paths.lock_file, now_ms=now_ms()))
+    with _ours(paths.log_dir / LOG_NAME):
+        # Once it runs, a log that cannot be written stops nothing.
+        paths.log_dir.mkdir(mode=0o700, exist_ok=True)
+        paths.log_dir.chmod(0o700)
+        flags_of_log = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        os.close(os.open(paths.log_dir / LOG_NAME, flags_of_log, 0o600))
     log = configure_logging(
         paths.log_dir,
         verbose=verbose,
@@ -81,7 +97,8 @@ def _run(
     tcp = bind_tcp(settings)
     for bound in tcp:
         process.callback(bound.close)
-    sockets = Sockets(tcp=tcp, unix=bind_unix(paths.socket))
+    with _ours(paths.socket):
+        sockets = Sockets(tcp=tcp, unix=bind_unix(paths.socket))
     process.callback(sockets.unix.close)
     process.callback(paths.socket.unlink, missing_ok=True)
 
@@ -98,9 +115,11 @@ def _run(
             )
             # A second signal changes nothing: not during the goodbye, as the receiver is open to the very
             # end, and not behind it, where trio hands unread ones to whatever handled them before.
-            for number in _STOP_SIGNALS:
-                signal.signal(number, signal.SIG_IGN)
-            with trio.open_signal_receiver(*_STOP_SIGNALS, *_RESTART_SIGNALS) as signals:
+            # What was ignored from the start (nohup) stays so.
+            heeded = [each for each in _STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+            for each in heeded:
+                signal.signal(each, signal.SIG_IGN)
+            with trio.open_signal_receiver(*heeded, *_RESTART_SIGNALS) as signals:
 
                 async def asked_to_stop() -> str:
                     reason = await _stop_signal(signals)
@@ -113,13 +132,14 @@ def _run(
         # What was built until here lives as long as the process; collections need not look at it.
         gc.freeze()
         gc.enable()
-        port = sockets.address[1]
+        host, port = sockets.address
         _log.info(
             "ready",
             extra={
                 "fields": {
                     "version": __version__,
                     "pid": os.getpid(),
+                    "address": host,
                     "port": port,
                     "bind": settings.bind,
                     "auth": settings.auth_mode,
@@ -128,9 +148,14 @@ def _run(
             },
         )
         notifier.ready(f"listening on port {port}, {settings.bind}")
-        _print_link(settings, port, environ)
+        _print_link(settings, host, port, environ)
 
-    trio.run(live, strict_exception_groups=True)
+    try:
+        trio.run(live, strict_exception_groups=True)
+    except StoreError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NOT_OURS:
+            raise _unwritable(error.path, error.__cause__) from error
+        raise
     return ExitCode.OK
 
 
@@ -159,24 +184,38 @@ def _with_token(loaded: LoadedConfig, settings: GatewaySettings) -> tuple[Loaded
     return loaded, attrs.evolve(settings, token=loaded.config.gateway.auth.token)
 
 
-def _print_link(settings: GatewaySettings, port: int, environ: Mapping[str, str]) -> None:
+def _print_link(settings: GatewaySettings, host: str, port: int, environ: Mapping[str, str]) -> None:
     """The dashboard's address, on stdout, and the secret in its fragment only where a person reads it."""
     if not settings.control_ui.enabled:
         return
-    custom = settings.custom_bind_host if settings.bind == "custom" else None
-    host = custom or "127.0.0.1"
-    link = f"http://{f'[{host}]' if ':' in host else host}:{port}{settings.control_ui.base_path}/"
+    link = page_url(host, port, settings.control_ui.base_path)
     if settings.auth_mode == "token" and settings.token is not None:
         if _output_is_kept(environ):
             link += "  (with its token: openclawd dashboard)"
         else:
-            link += f"#token={quote(settings.token.reveal(), safe='')}"
-    print(f"\n  Dashboard: {link}\n", flush=True)
+            link += fragment(settings.token)
+    try:
+        print(f"\n  Dashboard: {link}\n", flush=True)
+    except OSError:
+        # Nobody reads (`openclawd gateway | true`); the gateway is no worse for that, and must not try again
+        # at its end.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _output_is_kept(environ: Mapping[str, str]) -> bool:
     """Whether a supervisor collects our output: systemd.exec(5) JOURNAL_STREAM; launchd names its service."""
     return bool(environ.get("JOURNAL_STREAM")) or environ.get("XPC_SERVICE_NAME", "0") not in {"", "0"}
+
+
+@contextmanager
+def _ours(path: Path) -> Iterator[None]:
+    """Making `path` must succeed. Raises StartRefused."""
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _unwritable(path: Path, error: OSError) -> StartRefused:
@@ -186,6 +225,19 @@ def _unwritable(path: Path, error: OSError) -> StartRefused:
         "Give it to the user that runs the gateway, or choose another place:"
         " OPENCLAW_STATE_DIR=/path openclawd gateway",
     )
+
+
+def _sentences(error: BaseException) -> Iterator[str]:
+    """What went wrong and, of a part that failed for good, why."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _sentences(each)
+    elif isinstance(error, StoreError | PartFailed):
+        yield str(error)
+        if isinstance(error, PartFailed) and error.__cause__ is not None:
+            yield from _sentences(error.__cause__)
+    else:
+        yield "".join(traceback.format_exception_only(error)).strip()
 
 
 def _refuse(code: ExitCode, text: str) -> int:

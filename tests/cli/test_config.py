@@ -1,5 +1,9 @@
 """`config` and `dashboard`: what the files say, without a gateway."""
 
+import json
+
+import pytest
+
 from tests.cli.conftest import Shell
 from tests.cli.fake_gateway import FakeGateway
 
@@ -79,6 +83,28 @@ def test_dashboard_asks_a_running_gateway_for_its_port(shell: Shell) -> None:
     gateway = FakeGateway(answers={"status": lambda _: {"openclawd": {"port": 19_444}}})
     with gateway.listening(socket=shell.socket):
         assert shell("dashboard").out == "http://127.0.0.1:19444/#token=abc%2Fdef%2B0123\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [("100.64.0.7", "100.64.0.7"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("fd00::7", "[fd00::7]")],
+)
+def test_dashboard_names_an_address_that_leads_to_where_the_gateway_listens(
+    shell: Shell, address: str, host: str
+) -> None:
+    shell.write_config(CONFIG)
+    facts = {"openclawd": {"port": 19_444, "bind": "custom", "address": address}}
+    with FakeGateway(answers={"status": lambda _: facts}).listening(socket=shell.socket):
+        assert shell("dashboard").out.startswith(f"http://{host}:19444/#")
+
+
+@pytest.mark.parametrize(
+    ("address", "host"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.0.0.7", "10.0.0.7")]
+)
+def test_dashboard_without_a_gateway_goes_by_the_config(shell: Shell, address: str, host: str) -> None:
+    own = {"bind": "custom", "customBindHost": address, "auth": {"token": "t"}}
+    shell.write_config(json.dumps({"gateway": own}))
+    assert shell("dashboard").out == f"http://{host}:18789/#token=t\n"
 
 
 def test_dashboard_without_a_token_says_who_makes_one(shell: Shell) -> None:

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import Shell
 from tests.cli.fake_gateway import FakeGateway
 
 OURS = {
     "pid": 4711,
+    "address": "127.0.0.1",
     "version": "0.1.0",
     "port": 18789,
     "bind": "loopback",
@@ -31,7 +34,7 @@ def test_status_says_how_it_runs_in_aligned_lines(shell: Shell) -> None:
     assert ran.out.splitlines() == [
         "gateway    running, process 4711",
         "version    0.1.0",
-        "listening  port 18789, loopback",
+        "listening  port 18789, loopback, 127.0.0.1",
         "auth       token",
         "up for     2 h",
         "clients    2 besides this command",
@@ -52,7 +55,21 @@ def test_status_of_a_stock_gateway_says_what_its_hello_tells(shell: Shell) -> No
 
 def test_status_as_json(shell: Shell) -> None:
     with answering("status", {"openclawd": OURS}).listening(socket=shell.socket):
-        assert shell("gateway", "status", "--json").json == {"running": True, **OURS}
+        for words in (("gateway", "status", "--json"), ("gateway", "--json", "status")):
+            assert shell(*words).json == {"running": True, **OURS}
+
+
+@pytest.mark.parametrize(
+    "option", [("--bind", "lan"), ("--auth", "none"), ("--allow-unconfigured",), ("--verbose",)]
+)
+def test_an_option_of_the_start_means_nothing_to_status_and_call(
+    shell: Shell, option: tuple[str, ...]
+) -> None:
+    for action in (("status",), ("call", "health")):
+        ran = shell("gateway", *option, *action)
+        assert ran.code == 2
+        assert option[0] in ran.err
+        assert f"openclawd gateway {action[0]} --help" in ran.err
 
 
 def test_status_of_a_gateway_that_does_not_run_exits_1(shell: Shell, unused_port: int) -> None:

@@ -55,6 +55,14 @@ def test_a_wrong_command_line_exits_2_and_names_the_help(shell: Shell, words: tu
     assert "--help" in ran.err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("command", [("gateway",), ("gateway", "status"), ("logs",)])
+def test_an_unknown_option_is_answered_with_the_help_of_its_command(
+    shell: Shell, command: tuple[str, ...]
+) -> None:
+    name = " ".join(("openclawd", *command))
+    assert shell(*command, "--bogus").err == f"{name}: unrecognized arguments: --bogus\nSee: {name} --help\n"
+
+
 def test_a_misspelt_command_is_answered_with_what_was_meant(shell: Shell) -> None:
     assert "Did you mean 'gateway'?" in shell("gatway").err
 

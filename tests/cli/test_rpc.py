@@ -72,6 +72,43 @@ def test_a_secret_given_by_hand_is_used_over_the_port_and_warned_about(shell: Sh
     assert ran.err.count("\n") == 1
 
 
+def test_a_port_given_by_hand_is_the_one_that_is_asked(shell: Shell) -> None:
+    with echoing().listening(socket=shell.socket, tcp=True) as gateway:
+        after = shell("gateway", "call", "echo", "--port", str(gateway.port))
+        before = shell("gateway", "--port", str(gateway.port), "call", "echo")
+        assert (after.code, before.code) == (0, 0)
+        assert shell("gateway", "--port", "1", "call", "echo").code == 1
+    assert shell("health", "--port", "1", "--url", "ws://127.0.0.1:1").code == 2
+    assert shell("health", "--port", "many").code == 2
+
+
+def test_what_stands_before_call_counts(shell: Shell) -> None:
+    gateway = echoing()
+    gateway.token = "by-hand"
+    with gateway.listening(socket=shell.socket, tcp=True):
+        ran = shell("gateway", "--token", "by-hand", "call", "echo", OPENCLAW_GATEWAY_PORT=str(gateway.port))
+    assert ran.code == 0
+    assert gateway.connects[0]["auth"] == {"token": "by-hand"}
+
+
+def test_the_spaces_of_a_password_are_sent(shell: Shell) -> None:
+    file = shell.state_dir / "password"
+    file.write_text(" correct horse \n")
+    with echoing().listening(tcp=True) as gateway:
+        shell.write_config(json.dumps({"gateway": {"port": gateway.port, "auth": {"mode": "password"}}}))
+        by_url = ("--url", f"ws://127.0.0.1:{gateway.port}")
+        for words in (("--password-file", str(file)), ("--password-file", str(file), *by_url)):
+            assert shell("health", *words).err == "health: unknown method: health\n"
+    assert [connect["auth"] for connect in gateway.connects] == [{"password": " correct horse "}] * 2
+
+
+def test_a_gateway_bound_to_every_address_of_a_kind_is_asked_at_one_of_them(shell: Shell) -> None:
+    with echoing().listening(tcp=True) as gateway:
+        own = {"bind": "custom", "customBindHost": "0.0.0.0", "port": gateway.port, "auth": {"token": "t"}}
+        shell.write_config(json.dumps({"gateway": own}))
+        assert shell("gateway", "call", "echo").code == 0
+
+
 def test_a_token_file_is_used_without_a_warning(shell: Shell) -> None:
     gateway = echoing()
     gateway.token = "in-a-file"

@@ -278,29 +278,33 @@ def test_a_file_is_replaced_for_its_owner_only_and_the_old_one_kept(tmp_path: Pa
     path = tmp_path / "openclaw.json"
     path.write_text("{a: 1}")
     path.chmod(0o644)
-    write_atomic(path, "{a: 2}")
+    stock = tmp_path / "openclaw.json.bak"
+    stock.write_text("stock's own")
+    kept = paths_in(tmp_path).config_backup
+    write_atomic(path, "{a: 2}", backup=kept)
     assert path.read_text() == "{a: 2}"
-    assert (tmp_path / "openclaw.json.bak").read_text() == "{a: 1}"
-    assert (mode(path), mode(tmp_path / "openclaw.json.bak")) == (0o600, 0o600)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["openclaw.json", "openclaw.json.bak"]
+    assert kept.read_text() == "{a: 1}"
+    assert (mode(path), mode(kept), mode(kept.parent)) == (0o600, 0o600, 0o700)
+    assert stock.read_text() == "stock's own"
+    assert {entry.name for entry in tmp_path.iterdir()} == {path.name, stock.name, "openclawd"}
 
 
 def test_writing_what_is_there_already_touches_nothing(tmp_path: Path) -> None:
     path = tmp_path / "openclaw.json"
     path.write_text("{}")
     before = path.stat().st_ino
-    write_atomic(path, "{}")
+    write_atomic(path, "{}", backup=tmp_path / "bak")
     assert path.stat().st_ino == before
-    assert not (tmp_path / "openclaw.json.bak").exists()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_folders_are_made_for_the_owner_only(tmp_path: Path) -> None:
-    write_atomic(tmp_path / "state" / "openclaw.json", "{}")
+    write_atomic(tmp_path / "state" / "openclaw.json", "{}", backup=tmp_path / "bak")
     assert mode(tmp_path / "state") == 0o700
 
 
 def test_line_ends_and_the_byte_order_mark_reach_the_disk_as_they_are(tmp_path: Path) -> None:
-    write_atomic(tmp_path / "x.json", "\ufeff{}\r\n")
+    write_atomic(tmp_path / "x.json", "\ufeff{}\r\n", backup=tmp_path / "bak")
     assert (tmp_path / "x.json").read_bytes() == b"\xef\xbb\xbf{}\r\n"
 
 
@@ -309,17 +313,17 @@ def test_a_symbolic_link_stays_and_its_target_is_replaced(tmp_path: Path) -> Non
     target, link = tmp_path / "dotfiles" / "oc.json", tmp_path / "openclaw.json"
     target.write_text("{}")
     link.symlink_to(target)
-    write_atomic(link, "{a: 1}")
+    write_atomic(link, "{a: 1}", backup=tmp_path / "bak")
     assert link.is_symlink()
     assert target.read_text() == "{a: 1}"
-    assert (tmp_path / "dotfiles" / "oc.json.bak").read_text() == "{}"
+    assert (tmp_path / "bak").read_text() == "{}"
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "openclaw.json"
     path.mkdir()
     with pytest.raises(OSError, match="directory"):
-        write_atomic(path, "{}")
+        write_atomic(path, "{}", backup=tmp_path / "bak")
     assert list(tmp_path.iterdir()) == [path]
 
 

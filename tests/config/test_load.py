@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openclawd.agents.roster import roster
 from openclawd.config.load import ConfigError, ConfigProblem, LoadedConfig, load_config, load_text
 from openclawd.config.paths import Paths, resolve_paths
 
@@ -120,7 +121,7 @@ def test_every_problem_is_told_with_path_value_line_and_what_was_expected() -> N
         'line 4: gateway.bind is "everywhere", expected one of auto, lan, loopback, custom, tailnet',
         'line 5: gateway.auth.mode is "tokn", expected one of none, token, password, trusted-proxy',
         f'line 6: gateway.trustedProxies[1] is "proxy", expected {network}',
-        "line 8: agents.list[1].id is 7, expected an agent id: letters, digits, - and _ (64 at most)",
+        "line 8: agents.list[1].id is 7, expected an agent id, a string that is not empty",
         "line 9: session.mainKey is null, expected a string that is not empty",
     ]
 
@@ -222,6 +223,74 @@ def test_keys_of_later_releases_are_kept_where_stock_adds_them() -> None:
     assert loaded.notices[0].endswith("agents.defaults.brandNew, models.providers.x.region")
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "agents: {defaults: {pdfModel: 'x/y', pdfMaxPages: 3}}",
+        "agents: {list: [{id: 'a', models: {}}, {id: 'b', cwd: '/x'}]}",
+        "models: {providers: {x: {baseUrl: 'http://h', modelz2go: 1}}}",
+    ],
+)
+def test_a_key_that_resembles_ours_but_is_no_slip_of_it_is_kept(key: str) -> None:
+    assert load("{" + key + "}").notices
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("agents: {defaults: {modle: 'x/y'}}", "agents.defaults.model"),
+        ("agents: {list: [{id: 'a', worspace: '/x'}]}", "agents.list[0].workspace"),
+        ("session: {mainkey: 'x'}", "session.mainKey"),
+    ],
+)
+def test_a_slip_is_told_where_stock_adds_keys_too(key: str, meant: str) -> None:
+    (problem,) = problems("{" + key + "}")
+    assert problem.hint == f"did you mean {meant}?"
+
+
+def test_what_is_not_used_of_every_model_is_named_once() -> None:
+    loaded = load(
+        """{
+          agents: {defaults: {model: {primary: 'x/a', fallbacks: ['x/b']}}},
+          models: {providers: {x: {baseUrl: 'http://h', models: [{id: 'a', cost: {}}, {id: 'b', cost: {}}]}}},
+        }"""
+    )
+    assert loaded.config.agents.defaults.model.primary == "x/a"
+    assert loaded.notices[0].endswith("agents.defaults.model.fallbacks, models.providers.x.models[].cost")
+
+
+def test_an_empty_string_says_as_much_as_none() -> None:
+    config = load(
+        """{
+          gateway: {customBindHost: '', controlUi: {root: ''}, auth: {token: ''}},
+          agents: {defaults: {model: '', workspace: ' '}},
+          session: {mainKey: ''},
+          openclawd: {publicOrigin: ''},
+        }"""
+    ).config
+    assert config == load("{}").config
+    assert said("{gateway: {port: '', bind: '', trustedProxies: ''}}")
+    assert "expected a URL" in said("{models: {providers: {x: {baseUrl: ''}}}}")[0]
+
+
+@pytest.mark.parametrize(
+    ("given_id", "agent_id"),
+    [("Work", "work"), (" My Agent! ", "my-agent"), ("日本", "main"), ("a" * 70, "a" * 64), ("_x", "_x")],
+)
+def test_any_string_can_be_an_agents_id_and_becomes_what_stock_makes_of_it(
+    given_id: str, agent_id: str
+) -> None:
+    (agent,) = load(json.dumps({"agents": {"list": [{"id": given_id}]}})).config.agents.roster
+    assert agent.id == agent_id
+
+
+def test_of_two_agents_that_are_called_the_same_the_first_counts() -> None:
+    agents = roster(
+        load("{agents: {list: [{id: 'My Agent', name: 'A'}, {id: 'my-agent', name: 'B'}]}}").config
+    )
+    assert [(agent.agent_id, agent.name) for agent in agents.all] == [("my-agent", "A")]
+
+
 def test_both_wire_generations_say_who_the_agents_are() -> None:
     v3 = load("{agents: {list: [{id: 'Main', model: 'openai/gpt'}, {id: 'work', default: true}]}}")
     v4 = load("{agents: {entries: {Main: {model: {primary: 'openai/gpt'}}, work: {default: true}}}}")
@@ -269,7 +338,20 @@ def test_the_files_own_variables_count_where_the_environment_has_none() -> None:
     assert loaded.config.gateway.auth.token.reveal() == "file"
 
 
-def test_stocks_reference_to_a_variable_is_followed_and_others_are_refused() -> None:
+def test_a_providers_secret_from_elsewhere_counts_as_none_and_is_named() -> None:
+    reference = "{source: 'exec', provider: 'vault', id: 'a/b'}"
+    provider = "{baseUrl: 'http://h', apiKey: REF, headers: {'X-Key': REF, 'X-Other': 'o'}}".replace(
+        "REF", reference
+    )
+    loaded = load("{models: {providers: {x: " + provider + "}}}")
+    assert loaded.config.models.providers["x"].api_key is None
+    assert list(loaded.config.models.providers["x"].headers) == ["X-Other"]
+    assert len(loaded.notices) == 1
+    assert "models.providers.x.apiKey, models.providers.x.headers.X-Key" in loaded.notices[0]
+    assert "not read" in loaded.notices[0]
+
+
+def test_stocks_reference_to_a_variable_is_followed_and_the_gateways_own_must_be_one() -> None:
     reference = "{source: 'SOURCE', provider: 'default', id: 'K'}"
     text = "{models: {providers: {x: {baseUrl: 'http://h', apiKey: " + reference + "}}}}"
     loaded = load(text.replace("SOURCE", "env"), K="s3cret")
@@ -277,7 +359,8 @@ def test_stocks_reference_to_a_variable_is_followed_and_others_are_refused() -> 
     assert key is not None
     assert key.reveal() == "s3cret"
     assert "not set" in said(text.replace("SOURCE", "env"))[0]
-    assert "is supported here" in said(text.replace("SOURCE", "exec"), K="x")[0]
+    own = "{gateway: {auth: {token: " + reference.replace("SOURCE", "exec") + "}}}"
+    assert "is supported here" in said(own, K="x")[0]
 
 
 def test_printing_what_was_loaded_shows_no_secret() -> None:

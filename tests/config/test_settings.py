@@ -89,6 +89,22 @@ def test_a_password_may_come_from_a_file_and_hold_spaces(tmp_path: Path) -> None
     assert (settings.auth_mode, revealed(settings)) == ("password", (None, "correct horse"))
 
 
+def test_the_spaces_of_a_password_are_part_of_it_and_those_around_a_token_are_not(tmp_path: Path) -> None:
+    spaced = "  correct horse "
+    file = tmp_path / "password"
+    file.write_text(f"{spaced}\r\n")
+    for settings in (
+        resolve("{auth: {password: '" + spaced + "'}}"),
+        resolve("{}", {"OPENCLAW_GATEWAY_PASSWORD": spaced}),
+        resolve(password=spaced),
+        resolve(password_file=str(file)),
+    ):
+        assert revealed(settings)[1] == spaced
+    assert revealed(resolve("{auth: {token: ' t '}}"))[0] == "t"
+    assert revealed(resolve(token_file=str(file)))[0] == "correct horse"
+    assert revealed(resolve("{auth: {password: '  '}}"))[1] is None
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"a\nb\n", b"\xff"])
 def test_a_secret_file_that_holds_no_secret_is_a_usage_error(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "token"

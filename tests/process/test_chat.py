@@ -253,7 +253,8 @@ async def test_an_idempotency_key_runs_once(gateway: GatewayProcess, provider: P
         assert await send(other, "once", question, "once") == {"runId": "once", "status": "in_flight"}
         await client.event("chat", runId="once", state="final")
         assert await send(other, "once", question, "once") == {"runId": "once", "status": "ok"}
-        assert await send(client, "once", "other words", "elsewhere") == {"runId": "once", "status": "ok"}
+        with pytest.raises(Refused, match="idempotencyKey was used for another session"):
+            await send(client, "once", "other words", "elsewhere")
         assert said(await settled_history(client, "once")) == [("user", question), ("assistant", words(5))]
     assert len(provider.asked(question)) == 1
     assert provider.asked("other words") == []

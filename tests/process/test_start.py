@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -142,6 +144,60 @@ def test_a_port_in_use_is_75_and_told_by_whom() -> None:
     assert "--port" in said
 
 
+# --- the state on disk
+
+
+@pytest.mark.parametrize(
+    "name", ["", "gateway.lock", "logs", "logs/openclawd.log", "gateway.sock", "openclawd.sqlite3"]
+)
+def test_a_place_that_cannot_be_written_is_78_and_named(name: str) -> None:
+    with gateway_process(start=False) as gateway:
+        place = gateway.state / "openclawd" / name
+        if name:
+            (gateway.state / "openclawd").mkdir(mode=0o700)
+        if name in {"", "logs"}:
+            place.touch()
+        else:
+            place.mkdir(parents=True)
+        code, said = refused(gateway)
+    assert code == 78, said
+    assert f"{place} cannot be written" in said or f"{place}/openclawd.log cannot be written" in said
+    assert "OPENCLAW_STATE_DIR=" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can give files away")
+@pytest.mark.parametrize("theirs", ["gateway.lock", "logs", "openclawd.sqlite3", ""])
+def test_a_state_directory_of_somebody_else_is_78_and_says_what_helps(theirs: str) -> None:
+    with gateway_process(start=False) as gateway:
+        gateway.start()
+        gateway.stop()
+        os.chown(gateway.state / "openclawd" / theirs, 65534, 65534)
+        # Without these capabilities root is like any other user, and still reaches a Python below /root.
+        plain = "setpriv --bounding-set -dac_override,-dac_read_search,-fowner"
+        gateway.start(shell=f'exec {plain} "$@"', wait=False)
+        assert gateway.process is not None
+        assert gateway.process.wait(20) == 78, gateway.output
+        said = gateway.output
+    assert "cannot be written: Permission denied" in said or "Operation not permitted" in said
+    assert "OPENCLAW_STATE_DIR=" in said
+    assert "fault in openclawd" not in said
+
+
+def test_a_part_that_fails_again_and_again_ends_the_process_with_a_sentence_and_its_cause() -> None:
+    with gateway_process(start=False) as gateway:
+        gateway.start()
+        gateway.stop()
+        with sqlite3.connect(gateway.state / "openclawd" / "openclawd.sqlite3") as database:
+            database.execute("DROP TABLE runs")
+        gateway.start(wait=False)
+        assert gateway.process is not None
+        code, said = gateway.process.wait(20), gateway.output
+    assert code == 1
+    assert "sessions failed 5 times within 60 s\n" in said
+    assert "no such table" in said.splitlines()[-1]
+    assert "fault in openclawd" not in said
+
+
 # --- precedence
 
 
@@ -214,9 +270,9 @@ async def test_without_a_token_one_is_made_and_saved_and_the_file_keeps_its_face
             assert kept in text
         assert text.index("gateway:") < text.index("session:") < text.index("agents:")
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        for left in set(gateway.state.iterdir()) - {file, gateway.state / "openclawd"}:
-            assert left.name == "openclaw.json.bak", "nothing half-written is left"
-            assert (left.read_text(), stat.S_IMODE(left.stat().st_mode)) == (COMMENTED, 0o600)
+        assert set(gateway.state.iterdir()) == {file, gateway.state / "openclawd"}, "nothing else is left"
+        backup = gateway.state / "openclawd" / "openclaw.json.bak"
+        assert (backup.read_text(), stat.S_IMODE(backup.stat().st_mode)) == (COMMENTED, 0o600)
         assert f"#token={made}" in gateway.printed
         async with wire_client(gateway.port) as client:
             await client.connect(token=made)

@@ -1,7 +1,12 @@
 """Stopping: SIGTERM and Ctrl-C end the process within five seconds, and every client is told first."""
 
+import json
+import os
 import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Generator
 from functools import partial
 
@@ -111,3 +116,46 @@ async def test_a_chat_under_way_does_not_hold_it_up_and_goes_on_after_the_next_s
     assert [text for role, text in conversation if role == "user"] == [question, "and this afterwards"]
     answers = [text for role, text in conversation if role == "assistant"]
     assert answers == ["".join(f"word{n} " for n in range(1, 31)), "You said: and this afterwards"]
+
+
+def test_a_gateway_that_was_started_with_nohup_stays_when_the_terminal_goes() -> None:
+    with gateway_process(start=False) as gateway:
+        handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            gateway.start()
+        finally:
+            signal.signal(signal.SIGHUP, handler)
+        assert gateway.process is not None
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_until_ready()
+        assert gateway.stop() == 0
+
+
+async def test_the_signals_that_restart_a_stock_gateway_do_not_kill_this_one() -> None:
+    with gateway_process() as gateway:
+        async with wire_client(gateway.port) as client:
+            await client.connect(token=TOKEN)
+            assert gateway.process is not None
+            for number in (signal.SIGUSR1, signal.SIGUSR2):
+                gateway.process.send_signal(number)
+            await client.call("health")
+        assert gateway.stop() == 0
+        ignored = [line["signal"] for line in gateway.log_lines if line["message"] == "signal ignored"]
+        assert sorted(ignored) == ["SIGUSR1", "SIGUSR2"]
+
+
+def test_nobody_has_to_read_what_it_prints() -> None:
+    with gateway_process(start=False) as gateway:
+        command = (
+            f"{sys.executable} -m openclawd gateway --port {gateway.port} | true; echo ${{PIPESTATUS[0]}}"
+        )
+        environment = {**os.environ, "OPENCLAW_STATE_DIR": str(gateway.state), "OLLAMA_HOST": "127.0.0.1:9"}
+        with subprocess.Popen(
+            ["bash", "-c", command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as shell:
+            while not (lock := gateway.state / "openclawd" / "gateway.sock").exists():
+                time.sleep(0.01)
+            answered = gateway.command("gateway", "status", "--json")
+            os.kill(json.loads(answered.stdout)["pid"], signal.SIGTERM)
+            assert shell.communicate(timeout=15)[0].split() == [b"0"]
+        assert not lock.exists()

@@ -1,0 +1,62 @@
+"""Setting the folder up: what `scripts/venv` makes of an environment that it finds."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.process
+
+ROOT = Path(__file__).parents[2]
+LOCK = "requirements.lock"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with an environment in which everything is installed, the project aside."""
+    folder = tmp_path / "checkout"
+    (folder / "openclawd").mkdir(parents=True)
+    (folder / "openclawd" / "__init__.py").touch()
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    (folder / LOCK).write_text("# nothing to install\n")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv"], check=True)
+    shutil.copy(folder / LOCK, folder / ".venv" / f".installed-{LOCK}")
+    (packages(folder) / "pip.py").touch()
+    return folder
+
+
+def packages(folder: Path) -> Path:
+    (found,) = (folder / ".venv").glob("lib/python*/site-packages")
+    return found
+
+
+def set_up(folder: Path) -> Path:
+    """Run scripts/venv; the folder whose code the environment runs then."""
+    done = subprocess.run([folder / "scripts" / "venv", LOCK], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    asked = subprocess.run(
+        [folder / ".venv" / "bin" / "python", "-P", "-c", "import openclawd; print(openclawd.__file__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Path(asked.stdout.strip()).parents[1]
+
+
+def test_a_folder_that_was_copied_with_its_environment_runs_its_own_code(checkout: Path) -> None:
+    assert set_up(checkout) == checkout
+    copy = checkout.with_name("copy")
+    shutil.copytree(checkout, copy, symlinks=True)
+    assert set_up(copy) == copy
+    assert str(copy) in (copy / ".venv" / "bin" / "openclawd").read_text()
+    assert set_up(checkout) == checkout
+
+
+def test_an_environment_that_is_in_order_is_left_alone(checkout: Path) -> None:
+    set_up(checkout)
+    link = packages(checkout) / "openclawd-here.pth"
+    before = link.stat().st_mtime_ns
+    set_up(checkout)
+    assert link.stat().st_mtime_ns == before
