@@ -1,12 +1,13 @@
 // The page put together: the gateway's state and events on one side, the views on the other.
 
 import { deviceTokenStorageKey, giveSecret, pickCredential, takeFromAddress } from "./credentials.js";
-import { Conversation } from "./conversation.js";
+import { BEGINS_AFRESH, Conversation } from "./conversation.js";
 import { announce, byId } from "./dom.js";
 import { duration } from "./format.js";
 import { Disconnected, Gateway } from "./gateway.js";
 import { renewIdentity } from "./identity.js";
 import { randomHex } from "./bytes.js";
+import { drafts, unsent } from "./storage.js";
 import { BUILT_IN } from "./transcript.js";
 import { Composer } from "./views/composer.js";
 import { Dock } from "./views/dock.js";
@@ -52,19 +53,32 @@ const dock = new Dock({
 });
 const composer = new Composer({
   send(text) {
-    current.send(text);
-    stream.toEnd();
+    if (BEGINS_AFRESH.test(text) && !(current.loaded && current.empty)) askBeforeAfresh(current, text);
+    else send(text);
   },
   stop: () => current.stop(),
 });
 const stream = new Stream({
   resend: (runId) => current.resend(runId),
   edit(runId) {
-    composer.text = current.discard(runId);
-    composer.focus();
+    const text = current.discard(runId);
+    if (text) composer.add(text);
   },
 });
 const sidebar = new Sidebar({ open: (key) => openSession(key, true), fresh: startFresh });
+
+function send(text) {
+  current.send(text);
+  stream.toEnd();
+}
+
+function askBeforeAfresh(asked, text) {
+  dock.ask("Put this conversation away?", "Put away", "Keep it", (putAway) => {
+    if (putAway) send(text);
+    else if (current === asked && /\s/.test(text)) composer.add(text); // more than the command was written
+    composer.focus();
+  });
+}
 
 // Which conversation.
 
@@ -93,6 +107,7 @@ function openSession(key, push) {
     history.pushState(null, "", query);
   }
   const reopened = current?.key === key;
+  if (!reopened) dock.dropQuestion();
   current = conversation(key);
   if (!reopened) composer.open(key);
   stream.show(current);
@@ -103,7 +118,9 @@ function openSession(key, push) {
 
 function startFresh() {
   const agentId = current?.key.split(":")[1] || defaults.defaultAgentId;
-  openSession(`agent:${agentId}:chat-${randomHex(4)}`, true);
+  const unused = [...conversations.values()].find((one) => one.key.startsWith(`agent:${agentId}:chat-`)
+    && one.empty && !rowOf(one.key) && !drafts.get(one.key));
+  openSession(unused?.key ?? `agent:${agentId}:chat-${randomHex(4)}`, true);
   composer.focus();
 }
 
@@ -127,7 +144,10 @@ function drawAround() {
   byId("model").hidden = !model;
   byId("model").textContent = modelProvider === BUILT_IN ? "no model connected"
     : [model, row?.thinkingLevel].filter(Boolean).join(" · ");
-  const listed = rowOf(current.key) ? sessions : [{ key: current.key }, ...sessions];
+  byId("connect-model").hidden = modelProvider !== BUILT_IN;
+  // What the gateway does not list yet: the open chat, and those that wait with a draft or an unsent message.
+  const own = [...new Set([current.key, ...drafts.keys, ...unsent.keys])].filter((key) => key && !rowOf(key));
+  const listed = [...own.map((key) => ({ key, draft: true })), ...sessions];
   const main = listed.some(({ key }) => key === defaults.mainSessionKey) ? [] : [{ key: defaults.mainSessionKey }];
   const isMain = (session) => session.key === defaults.mainSessionKey;
   sidebar.show([...main, ...listed.filter(isMain), ...listed.filter((session) => !isMain(session))], current.key,
@@ -200,6 +220,7 @@ gateway.on("hello", async (hello, { firstTime, gapMs, restarted }) => {
   firstVersion ??= hello.server.version;
   sidebar.greet(hello, hello.server.version !== firstVersion);
   if (!current || firstTime) openSession(keyInAddress(), false);
+  for (const key of unsent.keys) conversation(key); // what waits there is sent as well
   refreshSessions(0);
   refreshDevices();
   const [cutShort] = await Promise.all([...conversations.values()].sort((one) => (one === current ? -1 : 1))

@@ -1,19 +1,26 @@
 // One conversation: what the gateway remembers of it, what was sent from here, and the answers under way.
 //
 // A message keeps one idempotency key from the moment it is sent until the gateway has accepted it. When the connection
-// goes in between, it is sent again with the same key after the next hello, and the gateway does it once. After every
-// hello the transcript is read afresh, so nothing depends on having seen every event.
+// or the page goes in between, it is sent again with the same key after the next hello, and the gateway does it once.
+// Until then the tab keeps it (sessionStorage). After every hello the transcript is read afresh, so nothing depends on
+// having seen every event.
 
 import { randomHex } from "./bytes.js";
 import { Disconnected } from "./gateway.js";
+import { Shelf, unsent } from "./storage.js";
 import { foldText, historyItems, metaOf, runOf, textOf } from "./transcript.js";
 
 const HISTORY_LIMIT = 200;
 // The clocks are compared once a handshake; a transcript's time stamp may be this much off against ours.
 const CLOCK_SLACK_MS = 3_000;
+// What the transcript does not tell is kept for this many answers.
+const REMEMBERED_ANSWERS = 50;
+const askedCommands = new Shelf("commands");
+const answerMetas = new Shelf("metas");
 
 const isCommand = (text) => text.startsWith("/");
-const BEGINS_AFRESH = /^\/(?:new|reset)\b/i;
+/** A message that puts away what was said so far. */
+export const BEGINS_AFRESH = /^\/(?:new|reset)\b/i;
 const isOpen = (run) => run.state !== "done";
 
 export class Conversation {
@@ -36,6 +43,14 @@ export class Conversation {
     this.key = key;
     this.#gateway = gateway;
     this.#changed = () => changed(this);
+    this.#sends = unsent.get(key) ?? [];
+    this.#commands = new Map(askedCommands.get(key));
+    this.#metas = new Map(answerMetas.get(key));
+  }
+
+  // A reload must not lose what the gateway does not have yet. What it has, it keeps itself.
+  #keepUnsent() {
+    unsent.put(this.key, this.#sends.filter((send) => send.state !== "accepted"));
   }
 
   get busy() {
@@ -71,9 +86,11 @@ export class Conversation {
       else if (!run) items.push(...this.#answered(item));
       if (run) withRun(item.runId);
     }
+    const known = new Set(remembered.filter((item) => item.kind === "user").map((item) => item.runId));
     const sent = new Set(this.#sends.map((send) => send.runId));
     for (const runId of this.#runs.keys()) if (!sent.has(runId)) withRun(runId);
     for (const send of this.#sends) {
+      if (known.has(send.runId)) continue; // done before the page was reloaded; the acknowledgement is on its way
       const queued = this.#runs.get(send.runId)?.state === "queued";
       items.push({
         key: `send:${send.runId}`, kind: "user", text: send.text, at: send.at, runId: send.runId,
@@ -85,6 +102,9 @@ export class Conversation {
       let index = items.findIndex((item) => item.key === note.after) + 1;
       if (!index) index = items.findIndex((item) => item.at > note.at);
       items.splice(index < 0 ? items.length : index, 0, { key: note.key, kind: "note", text: note.text });
+    }
+    if (this.#messages.length >= HISTORY_LIMIT) {
+      items.unshift({ key: "earlier", kind: "note", text: "Earlier messages are kept by the gateway but not shown here" });
     }
     return items;
   }
@@ -118,6 +138,7 @@ export class Conversation {
 
   send(text) {
     this.#sends.push({ runId: randomHex(16), text, at: Date.now(), state: "sending" });
+    this.#keepUnsent();
     this.#changed();
     this.#pump();
   }
@@ -128,6 +149,7 @@ export class Conversation {
     if (failed) {
       failed.state = "sending";
       failed.error = null;
+      this.#keepUnsent();
       this.#changed();
       this.#pump();
       return;
@@ -143,6 +165,7 @@ export class Conversation {
     const index = this.#sends.findIndex((send) => send.runId === runId && send.state === "failed");
     if (index < 0) return "";
     const [{ text }] = this.#sends.splice(index, 1);
+    this.#keepUnsent();
     this.#changed();
     return text;
   }
@@ -155,6 +178,7 @@ export class Conversation {
       for (;;) {
         const send = this.#sends.find((one) => one.state === "sending");
         if (!send || !(await this.#deliver(send))) return;
+        this.#keepUnsent();
         this.#changed();
       }
     } finally {
@@ -323,11 +347,15 @@ export class Conversation {
     run.meta = metaOf({ usage, ...message });
     if (run.startedAt) run.meta.tookMs = run.endedAt - run.startedAt;
     this.#metas.set(runId, run.meta);
+    answerMetas.put(this.key, [...this.#metas].slice(-REMEMBERED_ANSWERS));
     this.#sequence += 1;
     const next = [...this.#runs.values()].find((one) => one.state === "queued");
     if (next && !this.#runningOther(runId)) Object.assign(next, { state: "running", startedAt: Date.now() });
     const asked = this.#sends.find((send) => send.runId === runId);
-    if (asked && isCommand(asked.text) && message?.timestamp) this.#commands.set(message.timestamp, asked);
+    if (asked && isCommand(asked.text) && message?.timestamp) {
+      this.#commands.set(message.timestamp, { runId, text: asked.text, at: asked.at });
+      askedCommands.put(this.key, [...this.#commands].slice(-REMEMBERED_ANSWERS));
+    }
     // The transcript knows what the event did not say: a silent end, what was asked elsewhere, what tools answered.
     if ((state === "final" && !message) || !asked || run.parts.some((part) => part.kind === "tool")) this.load();
     this.#changed();
@@ -342,7 +370,10 @@ export class Conversation {
     const known = this.#runs.has(runId);
     const send = this.#sends.find((one) => one.runId === runId);
     // What is being answered was accepted, also when the acknowledgement itself got lost.
-    if (send?.state === "sending") send.state = "accepted";
+    if (send?.state === "sending") {
+      send.state = "accepted";
+      this.#keepUnsent();
+    }
     const run = this.#run(runId, startedAt ?? Date.now());
     if (run.state === "queued") Object.assign(run, { state: "running", startedAt: startedAt ?? Date.now() });
     run.fresh = true;

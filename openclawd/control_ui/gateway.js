@@ -27,6 +27,9 @@ const REQUEST_TIMEOUT_MS = 30_000;
 const RESTART_PATIENCE_MS = 15_000;
 // A pending request lives five minutes; one that was replaced sooner was turned down.
 const PAIRING_TTL_MS = 270_000;
+// A UTF-16 code unit becomes three bytes of UTF-8 at most.
+const MAX_BYTES_PER_UNIT = 3;
+const MEBIBYTE = 1024 * 1024;
 
 // A stop says null here, a restart how long it should take.
 const isRestart = (shutdown) => typeof shutdown?.restartExpectedMs === "number";
@@ -126,13 +129,20 @@ export class Gateway {
 
   #call(method, params, timeoutMs) {
     const id = `r${++this.#lastId}`;
+    const frame = JSON.stringify({ type: "req", id, method, params });
+    const limit = this.hello?.policy?.maxPayload ?? Infinity;
+    // A longer frame would end the connection instead of being answered.
+    if (frame.length * MAX_BYTES_PER_UNIT > limit && new TextEncoder().encode(frame).length > limit) {
+      const message = `it is too long for one message (limit ${Math.floor(limit / MEBIBYTE)} MB)`;
+      return Promise.reject(new GatewayError({ code: "INVALID_REQUEST", message }));
+    }
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#pending.delete(id);
         reject(new Disconnected(`${method} was not answered in ${Math.round(timeoutMs / 1000)} s`));
       }, timeoutMs);
       this.#pending.set(id, { resolve, reject, timer });
-      this.#socket.send(JSON.stringify({ type: "req", id, method, params }));
+      this.#socket.send(frame);
     });
   }
 

@@ -9,7 +9,7 @@ import { copyButton, h } from "./dom.js";
 const purify = globalThis.DOMPurify(window);
 
 // Every "<" that does not open or close one of these tags, without attributes, is shown as it stands.
-const NOT_A_BARE_TAG = /<(?!\/?(?:b|br|del|details|em|i|kbd|mark|s|strong|sub|summary|sup|u)\s*\/?>)/gi;
+const NOT_A_BARE_TAG = /<(?!\/?(?:b|br|del|em|i|kbd|mark|s|strong|sub|sup|u)\s*\/?>)/gi;
 
 class BareTags extends Renderer {
   html({ text }) {
@@ -21,8 +21,8 @@ const OPTIONS = { gfm: true, breaks: true, renderer: new BareTags() };
 const POLICY = {
   RETURN_DOM_FRAGMENT: true,
   ALLOWED_TAGS: [
-    "a", "b", "blockquote", "br", "code", "del", "details", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img",
-    "input", "kbd", "li", "mark", "ol", "p", "pre", "s", "strong", "sub", "summary", "sup", "table", "tbody", "td", "th",
+    "a", "b", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img",
+    "input", "kbd", "li", "mark", "ol", "p", "pre", "s", "strong", "sub", "sup", "table", "tbody", "td", "th",
     "thead", "tr", "u", "ul",
   ],
   ALLOWED_ATTR: ["align", "alt", "checked", "class", "href", "src", "start", "title", "type"],
@@ -38,7 +38,10 @@ function tame(fragment) {
     if (!(element.localName === "code" && element.className.startsWith("language-"))) element.removeAttribute("class");
   }
   for (const link of fragment.querySelectorAll("a")) {
-    if (!link.hasAttribute("href")) continue;
+    if (!link.hasAttribute("href")) {
+      link.replaceWith(...link.childNodes); // its address was not one to follow
+      continue;
+    }
     link.target = "_blank";
     link.rel = "noopener noreferrer";
   }

@@ -51,3 +51,35 @@ class Store {
 
 export const localStore = new Store(() => window.localStorage);
 export const sessionStore = new Store(() => window.sessionStorage);
+
+/** What this tab keeps of one kind (drafts, unsent messages) for each conversation: an entry per session key. */
+export class Shelf {
+  #name;
+
+  constructor(name) {
+    this.#name = name;
+  }
+
+  get #all() {
+    return sessionStore.get(this.#name) ?? {};
+  }
+
+  get keys() {
+    return Object.keys(this.#all);
+  }
+
+  get(sessionKey) {
+    return this.#all[sessionKey] ?? null;
+  }
+
+  /** Nothing worth keeping (empty, null) leaves no entry. */
+  put(sessionKey, value) {
+    const { [sessionKey]: before, ...all } = this.#all;
+    if (value?.length) all[sessionKey] = value;
+    else if (before === undefined) return;
+    sessionStore.set(this.#name, all);
+  }
+}
+
+export const drafts = new Shelf("drafts");
+export const unsent = new Shelf("unsent");

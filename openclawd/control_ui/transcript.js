@@ -1,8 +1,8 @@
 // From what the gateway remembers of a conversation to what is shown. Pure: values in, values out.
 //
 // An item is {key, kind, ...}; equal keys are the same thing on the screen. Kinds:
-//   day {at} · user {text, at, state?} · answer {parts, at, meta, error?, stopped?} · note {text}
-// A part of an answer is {kind: "text" | "thinking", text} or {kind: "tool", id, name, args, result?, isError?}.
+//   day {at} · user {text, at, state?, cut?} · answer {parts, at, meta, error?, stopped?} · note {text}
+// A part of an answer is {kind: "text" | "thinking", text}, {kind: "cut"} where a text was shortened, or {kind: "tool", id, name, args, result?, isError?}.
 
 /** The text of a message's content: a string, or blocks of which only the text ones count. */
 export function textOf(content) {
@@ -30,12 +30,18 @@ function keyer() {
 function parts(content) {
   const blocks = typeof content === "string" ? [{ type: "text", text: content }] : content ?? [];
   return blocks.flatMap((block) => {
-    if (block.type === "text") return block.text ? [{ kind: "text", text: block.text }] : [];
+    if (block.type === "text") {
+      const text = block.text?.replace(CUT_MARK, "");
+      return [text && { kind: "text", text }, text !== block.text && { kind: "cut" }].filter(Boolean);
+    }
     if (block.type === "thinking") return block.thinking ? [{ kind: "thinking", text: block.thinking }] : [];
     if (block.type === "toolCall") return [{ kind: "tool", id: block.id, name: block.name, args: block.arguments }];
     return [];
   });
 }
+
+// The end of a text that was too long to be sent whole.
+const CUT_MARK = /\s*\.\.\.\(truncated\)\.\.\.$/;
 
 const usageTotal = (usage) => usage?.totalTokens ?? (usage?.input ?? 0) + (usage?.output ?? 0);
 
@@ -76,7 +82,8 @@ export function historyItems(messages) {
     if (message.role === "user") {
       last = null;
       const text = textOf(message.content);
-      if (text) items.push({ key, kind: "user", text, at, runId });
+      const shown = text.replace(CUT_MARK, "");
+      if (text) items.push({ key, kind: "user", text: shown, cut: shown !== text, at, runId });
     } else if (message.role === "assistant") {
       const own = parts(message.content);
       for (const part of own) if (part.kind === "tool") tools.set(part.id, part);

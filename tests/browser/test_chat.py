@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import WebSocketRoute, expect
 
 from tests.browser.conftest import GatewayStarter
 from tests.browser.pages import Visitor
+from tests.browser.witness import Switchboard
 from tests.support.gateway_process import GatewayProcess
 from tests.support.provider_process import KEY, ProviderProcess
 
@@ -195,6 +196,8 @@ def test_a_first_run_without_any_model_explains_itself(
     visitor: Visitor, start_gateway: GatewayStarter
 ) -> None:
     chat = visitor.chat(start_gateway())
+    chat.page.get_by_role("button", name="Connect a model").click()
+    chat.has_answered("OPENAI_API_KEY")
     chat.say("What is the meaning of life?")
     answer = chat.has_answered("not a language model")
     expect(answer).to_contain_text("OPENAI_API_KEY")
@@ -218,3 +221,89 @@ def test_a_new_chat_is_empty_and_the_old_one_is_a_click_away(
     chat.has_answered("You said: remember")
     chat.page.go_back()
     expect(chat.answers).to_have_count(0)
+
+
+def test_what_is_typed_before_the_connection_stands_joins_the_draft(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "early")
+    chat.composer.fill("an old draft")
+    held: list[WebSocketRoute] = []
+
+    def hold_the_first(socket: WebSocketRoute) -> None:
+        if held:
+            socket.connect_to_server()
+        held.append(socket)
+
+    chat.page.route_web_socket(re.compile("."), hold_the_first)
+    chat.page.reload()
+    chat.composer.press_sequentially("typed early")
+    held[0].close(code=3000, reason="the line broke")
+    chat.is_online()
+    expect(chat.composer).to_have_value("an old draft\n\ntyped early")
+
+
+def test_a_message_over_the_limit_in_bytes_is_refused_here_and_can_be_edited(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.blank()
+    chat.witness.lives_at(gateway.url)
+    line = Switchboard(chat.page)
+    line.policy = {"maxPayload": 1024 * 1024}
+    chat.page.goto(f"{gateway.url}?session=too-long#token={gateway.token}")
+    chat.is_online()
+    text = "längst " * 150_000
+    assert len(text) < 1024 * 1024 + 2_000 < len(text.encode())
+    chat.say(text)
+    expect(chat.log.get_by_text("too long for one message (limit 1 MB)")).to_be_visible()
+    assert line.requests("chat.send") == []
+    assert len(line.requests("connect")) == 1
+    chat.composer.fill("meanwhile")
+    chat.log.get_by_role("button", name="Edit").click()
+    expect(chat.composer).to_have_value(f"meanwhile\n\n{text.strip()}")
+
+
+def test_a_command_is_still_above_its_answer_after_a_reload(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "asked")
+    chat.say("/status")
+    chat.has_answered("fake-model")
+    chat.page.reload()
+    chat.has_answered("fake-model")
+    # The suggestion of an empty page, hidden by now, says the same.
+    expect(chat.questions("/status").filter(visible=True)).to_have_count(1)
+
+
+def test_a_conversation_is_put_away_only_after_a_yes(visitor: Visitor, gateway: GatewayProcess) -> None:
+    chat = visitor.chat(gateway, "kept-chat")
+    chat.say("keep this")
+    chat.has_answered("You said: keep this")
+    question = chat.page.get_by_role("group", name="Put this conversation away?")
+    chat.say("/new")
+    expect(question.get_by_role("button", name="Keep it")).to_be_focused()
+    chat.page.keyboard.press("Enter")
+    expect(question).to_have_count(0)
+    expect(chat.composer).to_be_focused()
+    expect(chat.questions("keep this")).to_have_count(1)
+    chat.say("/new")
+    question.get_by_role("button", name="Put away").click()
+    expect(chat.questions("keep this")).to_have_count(0)
+
+
+def test_a_new_chat_with_a_draft_stays_within_reach(visitor: Visitor, gateway: GatewayProcess) -> None:
+    chat = visitor.chat(gateway, "drafts")
+    new_chat = chat.page.get_by_role("button", name="New chat")
+    new_chat.click()
+    address = chat.page.url
+    chat.composer.fill("half a thought")
+    new_chat.click()
+    expect(chat.composer).to_have_value("")
+    assert chat.page.url != address
+    empty = chat.page.url
+    new_chat.click()
+    assert chat.page.url == empty
+    chats = chat.page.get_by_role("navigation", name="Chats")
+    chats.get_by_role("link", name=re.compile("draft$")).click()
+    expect(chat.composer).to_have_value("half a thought")
+    assert chat.page.url == address

@@ -89,6 +89,9 @@ def test_a_command_is_completed_before_it_is_sent(visitor: Visitor, gateway: Gat
 def test_the_gate_is_passed_without_a_mouse(visitor: Visitor, gateway: GatewayProcess) -> None:
     chat = visitor.open(gateway.url)
     expect(chat.gate).to_be_visible()
+    expect(chat.page.get_by_role("link", name="Skip to the message box")).to_have_count(0)
+    chat.page.keyboard.press("ControlOrMeta+K")
+    expect(chat.token_field).to_be_focused()
     for _ in range(4):
         chat.page.keyboard.press("Tab")
         if chat.page.evaluate("document.activeElement.tagName") == "INPUT":

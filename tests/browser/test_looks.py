@@ -88,6 +88,20 @@ def test_nothing_moves_for_who_asked_for_less_motion(visitor: Visitor, gateway: 
     assert chat.page.evaluate(MOVING) == []
 
 
+def test_who_scrolls_back_a_little_while_an_answer_grows_is_left_there(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "reader", **SCREENS["phone"])
+    chat.say("\n".join(f"- line {number}" for number in range(80)))
+    chat.has_answered("line 79")
+    chat.say("count SLOW=40")
+    expect(chat.answers.last).to_contain_text("word3")
+    place = chat.log.evaluate("(element) => { element.scrollTop -= 30; return element.scrollTop; }")
+    expect(chat.page.get_by_role("button", name="Latest")).to_be_visible()
+    chat.has_answered("word40")
+    assert chat.log.evaluate("(element) => element.scrollTop") == place
+
+
 def test_a_long_answer_is_followed_to_its_end_unless_one_scrolls_back(
     visitor: Visitor, gateway: GatewayProcess
 ) -> None:

@@ -190,6 +190,26 @@ def test_a_message_whose_acknowledgement_was_lost_is_delivered_once(
     assert len(provider.asked("say it once")) == 1
 
 
+def test_a_message_without_an_acknowledgement_survives_a_reload_and_is_delivered_once(
+    visitor: Visitor, own_gateway: GatewayProcess, provider: ProviderProcess
+) -> None:
+    chat = visitor.blank()
+    chat.witness.lives_at(own_gateway.url)
+    line = Switchboard(chat.page)
+    chat.page.goto(f"{own_gateway.url}#token={own_gateway.token}")
+    chat.is_online()
+    line.swallows = "chat.send"
+    chat.say("say it anyway")
+    expect(chat.log.get_by_text("Sending…")).to_be_visible()
+    line.swallows = ""
+    chat.page.reload()
+    chat.has_answered("You said: say it anyway")
+    expect(chat.questions("say it anyway")).to_have_count(1)
+    first, *again = line.requests("chat.send")
+    assert again == [first]
+    assert len(provider.asked("say it anyway")) == 1
+
+
 @pytest.mark.parametrize("busy_with", ["a word", "count SLOW=15"], ids=["idle", "answering"])
 def test_a_message_sent_while_the_gateway_goes_down_is_delivered_once(
     visitor: Visitor, own_gateway: GatewayProcess, busy_with: str

@@ -69,11 +69,13 @@ class Witness:
 
 
 class Switchboard:
-    """Stands between one page and its gateway, and can lose what the gateway answers."""
+    """Stands between one page and its gateway: it can lose what either says, and change the hello."""
 
     def __init__(self, page: Page) -> None:
         self.sent: list[dict[str, Any]] = []
         self.lost: list[dict[str, Any]] = []
+        self.swallows = ""  # requests for this method do not reach the gateway
+        self.policy: dict[str, int] = {}  # what a hello says in place of the gateway's own
         self._doomed = ""
         page.route_web_socket(re.compile("."), self._connect)
 
@@ -92,6 +94,8 @@ class Switchboard:
         def outward(message: str | bytes) -> None:
             frame = json.loads(message)
             self.sent.append(frame)
+            if frame["method"] == self.swallows:
+                return
             if frame["method"] == self._doomed:
                 doomed.add(frame["id"])
                 self._doomed = ""
@@ -99,6 +103,9 @@ class Switchboard:
 
         def inward(message: str | bytes) -> None:
             frame = json.loads(message)
+            if self.policy and frame.get("payload", {}).get("type") == "hello-ok":
+                frame["payload"]["policy"].update(self.policy)
+                message = json.dumps(frame)
             if frame.get("id") in doomed:
                 self.lost.append(frame)
                 gateway.close()

@@ -1,16 +1,19 @@
 // The message box: what is typed stays until it is sent, whatever the connection does meanwhile.
 
 import { byId, h } from "../dom.js";
-import { sessionStore } from "../storage.js";
+import { drafts } from "../storage.js";
 
 const COMMANDS = [
   ["/help", "What can be typed here"],
   ["/status", "What the gateway and the model are doing"],
-  ["/stop", "Stop the answer under way"],
+  ["/stop", "Stop the answer and everything that waits"],
   ["/new", "Begin this chat afresh; what was said is put away"],
-  ["/reset", "The same"],
+  ["/reset", "Begin this chat afresh, as /new does"],
 ];
-const DRAFTS = "drafts";
+// Where a draft lies until it is known which conversation is open.
+const NOWHERE_YET = "";
+
+const joined = (...texts) => texts.filter(Boolean).join("\n\n");
 
 export class Composer {
   #box = byId("message");
@@ -18,7 +21,7 @@ export class Composer {
   #stop = byId("stop");
   #hint = byId("hint");
   #list = byId("commands");
-  #key = "";
+  #key = NOWHERE_YET;
   #online = false;
   #busy = false;
   #matches = [];
@@ -37,9 +40,20 @@ export class Composer {
     this.#box.addEventListener("blur", () => this.#showCommands([]));
   }
 
+  /** Show the draft of a conversation; what was typed before any was open is joined to it. */
   open(key) {
+    const early = this.#key === NOWHERE_YET ? drafts.get(NOWHERE_YET) : "";
+    drafts.put(NOWHERE_YET, "");
     this.#key = key;
-    this.text = sessionStore.get(DRAFTS)?.[key] ?? "";
+    const text = joined(drafts.get(key), early);
+    if (text !== this.text) this.text = text; // or an input method loses what it composes
+    else this.#typed({ quiet: true });
+  }
+
+  /** Put a text into the box, below what is there. */
+  add(text) {
+    this.text = joined(this.text, text);
+    this.focus();
   }
 
   get text() {
@@ -76,10 +90,7 @@ export class Composer {
   #typed({ quiet = false } = {}) {
     this.#box.style.height = "auto";
     this.#box.style.height = `${this.#box.scrollHeight}px`;
-    const drafts = sessionStore.get(DRAFTS) ?? {};
-    if (this.#box.value) drafts[this.#key] = this.#box.value;
-    else delete drafts[this.#key];
-    sessionStore.set(DRAFTS, drafts);
+    drafts.put(this.#key, this.#box.value);
     const typed = this.#box.value;
     this.#showCommands(!quiet && /^\/\w*$/.test(typed) ? COMMANDS.filter(([name]) => name.startsWith(typed.toLowerCase())) : []);
     this.#refresh();
@@ -134,6 +145,7 @@ export class Composer {
     const size = this.#matches.length;
     this.#chosen = size ? (index + size) % size : 0;
     [...this.#list.children].forEach((row, at) => row.setAttribute("aria-selected", String(at === this.#chosen)));
+    this.#list.children[this.#chosen]?.scrollIntoView({ block: "nearest" });
     if (size) this.#box.setAttribute("aria-activedescendant", `command-${this.#chosen}`);
     else this.#box.removeAttribute("aria-activedescendant");
   }

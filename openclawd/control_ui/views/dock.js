@@ -29,6 +29,7 @@ export class Dock {
   #devices = new Map();
   #lost = null;
   #since = 0;
+  #question = null;
 
   /** actions: {approve(requestId), reject(requestId), retry()} */
   constructor(actions) {
@@ -73,6 +74,36 @@ export class Dock {
     return card;
   }
 
+  /** Ask before something is put away. `answer` hears true or false, once; a new question answers the old one with no. */
+  ask(question, yes, no, answer) {
+    this.dropQuestion();
+    const decide = (decision) => {
+      if (this.#question?.card !== card) return;
+      this.#question = null;
+      this.#arrange();
+      answer(decision);
+    };
+    const keep = h("button", { type: "button", class: "btn", onclick: () => decide(false) }, no);
+    const card = h("section", {
+      class: "ask calm", role: "group", "aria-label": question,
+      onkeydown: (event) => {
+        if (event.key !== "Escape") return;
+        event.preventDefault();
+        decide(false);
+      },
+    },
+    h("p", {}, question),
+    h("div", { class: "row" },
+      h("button", { type: "button", class: "btn", onclick: () => decide(true) }, yes), keep));
+    this.#question = { card, decide };
+    this.#arrange();
+    keep.focus();
+  }
+
+  dropQuestion() {
+    this.#question?.decide(false);
+  }
+
   #drawLost() {
     const state = this.state;
     const show = state?.name === "reconnecting" && this.#since && Date.now() - this.#since > PATIENCE_MS;
@@ -106,6 +137,6 @@ export class Dock {
   }
 
   #arrange() {
-    arrange(this.#dock, [this.#lost, ...this.#devices.values()].filter(Boolean));
+    arrange(this.#dock, [this.#lost, ...this.#devices.values(), this.#question?.card].filter(Boolean));
   }
 }

@@ -39,7 +39,8 @@ export class Sidebar {
     this.#search.addEventListener("input", () => this.#draw());
     this.#search.addEventListener("keydown", (event) => this.#searchKey(event));
     document.addEventListener("keydown", (event) => {
-      if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k") {
+      if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k"
+        && document.body.dataset.view === "chat") {
         event.preventDefault();
         this.openSheet();
         this.#search.hidden = false;
@@ -140,7 +141,8 @@ export class Sidebar {
       const [name, when] = link.children;
       if (name.textContent !== session.title) name.textContent = session.title;
       link.title = session.updatedAt ? `${session.title}\n${fullMoment(session.updatedAt)}` : session.title;
-      const time = session.updatedAt && session.key !== this.#current ? ago(session.updatedAt) : "";
+      const about = session.updatedAt ? ago(session.updatedAt) : session.draft ? "draft" : "";
+      const time = session.key !== this.#current ? about : "";
       if (when.textContent !== time) when.textContent = time;
       if (session.key === this.#current) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");

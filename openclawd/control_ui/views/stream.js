@@ -6,8 +6,8 @@ import { count, day, duration, fullMoment, sameDay, timeOfDay } from "../format.
 import { renderMarkdown } from "../markdown.js";
 import { withDays } from "../transcript.js";
 
-// Within this distance from the end one is reading along.
-const AT_END_PX = 80;
+// Within this distance from the end, which rounding and zoom need, one is reading along.
+const AT_END_PX = 8;
 
 /** The one argument that says what a tool did; all of them as JSON otherwise. */
 function argumentLine(args) {
@@ -29,6 +29,10 @@ const DRAW = {
       element.live = live;
     }
     return element;
+  },
+
+  cut(part, element) {
+    return element ?? h("div", { class: "quiet" }, "shortened here");
   },
 
   thinking(part, element) {
@@ -66,6 +70,7 @@ export class Stream {
   #frame = 0;
   #following = true;
   #online = false;
+  #seen = { top: 0, height: 0 };
 
   #scroller = byId("stream");
   #column = byId("items");
@@ -75,10 +80,14 @@ export class Stream {
   /** actions: {resend(runId), edit(runId)} */
   constructor(actions) {
     this.actions = actions;
-    this.#scroller.addEventListener("scroll", () => this.#follow(this.#isAtEnd()), { passive: true });
+    this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#jump.addEventListener("click", () => this.toEnd());
-    new ResizeObserver(() => this.#following && this.#scrollToEnd()).observe(this.#column);
-    new ResizeObserver(() => this.#following && this.#scrollToEnd()).observe(this.#scroller);
+    const resized = new ResizeObserver(() => {
+      if (this.#following) this.#scrollToEnd();
+      else this.#look();
+    });
+    resized.observe(this.#column);
+    resized.observe(this.#scroller);
   }
 
   show(conversation) {
@@ -111,9 +120,17 @@ export class Stream {
     this.#scrollToEnd();
   }
 
-  #isAtEnd() {
+  // Up without a shorter text is a person who wants to read there, however near the end that is.
+  #scrolled() {
+    const { top, height } = this.#seen;
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    return scrollHeight - scrollTop - clientHeight < AT_END_PX;
+    this.#look();
+    if (scrollTop < top && scrollHeight >= height) this.#follow(false);
+    else if (scrollHeight - scrollTop - clientHeight <= AT_END_PX) this.#follow(true);
+  }
+
+  #look() {
+    this.#seen = { top: this.#scroller.scrollTop, height: this.#scroller.scrollHeight };
   }
 
   #follow(following) {
@@ -123,6 +140,7 @@ export class Stream {
 
   #scrollToEnd() {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#look();
   }
 
   #draw() {
@@ -150,7 +168,7 @@ export class Stream {
   }
 
   draw_user(item, element) {
-    const state = JSON.stringify([item.text, item.state, item.error]);
+    const state = JSON.stringify([item.text, item.cut, item.state, item.error]);
     if (element?.shown === state) return element;
     element ??= h("div", { class: "turn" });
     element.shown = state;
@@ -166,6 +184,7 @@ export class Stream {
     element.replaceChildren(
       h("span", { class: "hidden-visually" }, "You: "),
       h("div", { class: "you", title: item.at ? fullMoment(item.at) : null }, item.text),
+      ...(item.cut ? [h("div", { class: "meta" }, "shortened here")] : []),
       ...(below ? [below()] : []),
     );
     return element;
