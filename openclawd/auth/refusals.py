@@ -24,6 +24,9 @@ from openclawd.protocol.connect import AuthParams, ClientInfo, ConnectParams
 from openclawd.protocol.errors import ErrorCode, ErrorShape
 from openclawd.protocol.versions import V3, V4
 
+# A full disk is not mended within milliseconds.
+RETRY_UNWRITABLE_MS: Final = 5_000
+
 _FIRST_MUST_CONNECT: Final = "invalid handshake: first request must be connect"
 _ORIGIN_NOT_ALLOWED: Final = (
     "origin not allowed "
@@ -106,6 +109,13 @@ def device_removed(facts: Facts) -> Refused:
         ErrorCode.NOT_PAIRED, "pairing required", {"code": "PAIRING_REQUIRED", "reason": "not-paired"}
     )
     return Refused(closes.policy("pairing required"), "device-removed", facts, shape)
+
+
+def unwritable(facts: Facts) -> Refused:
+    """A new device cannot be remembered now; it may come back when the disk takes it."""
+    message = "the gateway cannot write its state; the log says why"
+    shape = ErrorShape(ErrorCode.UNAVAILABLE, message, retryable=True, retry_after_ms=RETRY_UNWRITABLE_MS)
+    return Refused(closes.INTERNAL_ERROR, "state-unwritable", facts, shape)
 
 
 def protocol_breach(facts: Facts, close: closes.Close) -> Refused:

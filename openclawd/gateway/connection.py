@@ -44,6 +44,7 @@ from openclawd.protocol.hello import (
 )
 from openclawd.protocol.versions import V3
 from openclawd.protocol.websocket_frames import text_frame
+from openclawd.store.errors import StoreError
 from openclawd.vitals.announcer import PresenceAnnouncer
 from openclawd.vitals.health import Health, without_keys
 from openclawd.vitals.presence import Presence, PresenceList
@@ -158,12 +159,20 @@ async def _admission(wire: Wire, peer: Peer, desk: Desk, connection_id: str) -> 
     if isinstance(decision, Refused):
         await _refuse(wire, desk, connection_id, request_id, decision)
         return None
-    issued = await _consequences(desk, decision)
-    if issued is None and decision.token_request is not None:
-        # Somebody removed the device while this was being written; it has to ask again.
-        gone = refusals.device_removed(decision.facts)
-        await _refuse(wire, desk, connection_id, request_id, gone)
-        return None
+    try:
+        issued = await _consequences(desk, decision)
+        if issued is None and decision.token_request is not None:
+            # Somebody removed the device while this was being written; it has to ask again.
+            gone = refusals.device_removed(decision.facts)
+            await _refuse(wire, desk, connection_id, request_id, gone)
+            return None
+    except StoreError as error:
+        _log.error("device not written", extra={"fields": {"conn": connection_id, "reason": str(error)}})
+        if decision.pairing is not None:
+            await _refuse(wire, desk, connection_id, request_id, refusals.unwritable(decision.facts))
+            return None
+        # A full disk keeps nobody out who is known: he gets no new device token, that is all.
+        issued = None
     _log.info("admitted", extra={"fields": {"conn": connection_id, **decision.log_fields()}})
     return _Accepted(request_id or "", decision, issued)
 

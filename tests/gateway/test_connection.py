@@ -1,0 +1,171 @@
+"""From an open WebSocket to a client or a refusal, on memory streams."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import trio
+from trio.testing import MockClock
+from trio_websocket import ConnectionClosed, WebSocketConnection
+
+from openclawd.auth.admission import Policy
+from openclawd.auth.credentials import SharedAuth
+from openclawd.auth.devices import Devices
+from openclawd.auth.locality import Peer
+from openclawd.config.secret import Secret
+from openclawd.events.hub import Hub
+from openclawd.gateway.clients import Clients
+from openclawd.gateway.connection import Desk, Greeting, serve_connection
+from openclawd.gateway.router import Router
+from openclawd.methods.method import Method
+from openclawd.methods.services import Services
+from openclawd.net.websocket import TrioWebSocketWire
+from openclawd.protocol.hello import PrivateFacts, SessionDefaults
+from openclawd.store.errors import StoreError
+from openclawd.vitals.announcer import PresenceAnnouncer
+from openclawd.vitals.health import AgentSummary, Health
+from openclawd.vitals.presence import PresenceList
+from tests.auth.memory_store import MemoryStore
+from tests.support.device import Device
+from tests.support.memory_socket import memory_socket
+from tests.support.wire_client import connect_params
+
+TOKEN = "0123456789abcdef0123456789abcdef0123456789abcdef"
+LOCAL = Peer("127.0.0.1", 50000, "127.0.0.1:18789")
+NOW_MS = 1_800_000_000_000
+
+
+class FullDisk(MemoryStore):
+    """A store that takes nothing any more."""
+
+    full = False
+
+    async def put_device(self, device_id: str, document: dict[str, object]) -> None:
+        if FullDisk.full:
+            raise StoreError(Path("state.sqlite3"), "the disk is full", "Make room")
+        await super().put_device(device_id, document)
+
+
+async def no_agents() -> list[AgentSummary]:
+    return []
+
+
+async def desk(store: MemoryStore) -> Desk:
+    hub = Hub()
+    presence = PresenceList(gateway_version="1", now_ms=lambda: NOW_MS)
+    health = Health(measure=no_agents, publish=hub.publish, presence_version=lambda: 1, now_ms=lambda: NOW_MS)
+    drawn = iter(range(1, 1000))
+    devices = Devices(
+        store,
+        now_ms=lambda: NOW_MS,
+        random_bytes=lambda length: next(drawn).to_bytes(length, "big"),
+        lock=trio.Lock(),
+    )
+    await devices.load()
+    return Desk(
+        policy=Policy(SharedAuth("token", Secret(TOKEN))),
+        devices=devices,
+        hub=hub,
+        clients=Clients(),
+        router=Router(cast(Mapping[str, Method], {}), cast(Services, None)),
+        presence=presence,
+        announcer=PresenceAnnouncer(presence, publish=hub.publish, health_version=lambda: 1),
+        health=health,
+        greeting=Greeting(
+            version="1",
+            boot_id="b",
+            methods=(),
+            events=(),
+            session_defaults=lambda: SessionDefaults("main", "main", "agent:main:main", "per-sender"),
+            private=PrivateFacts("/c", "/s", "token"),
+            config_hash="h",
+            bundled_page=True,
+            uptime_ms=lambda: 0,
+        ),
+        now_ms=lambda: NOW_MS,
+    )
+
+
+class Visit:
+    """One connection to a desk."""
+
+    def __init__(self, at: Desk) -> None:
+        self.desk = at
+        self.settled = False
+
+    async def serve(self, wire: TrioWebSocketWire) -> None:
+        def settle() -> None:
+            self.settled = True
+
+        await serve_connection(wire, LOCAL, self.desk, settled=settle)
+
+    async def connect(self, socket: WebSocketConnection, device: Device) -> dict[str, Any]:
+        challenge = json.loads(await socket.get_message())
+        params = connect_params(challenge["payload"]["nonce"], token=TOKEN)
+        params["device"] = device.sign(
+            nonce=challenge["payload"]["nonce"],
+            client=params["client"],
+            role="operator",
+            scopes=params["scopes"],
+            token=TOKEN,
+            signed_at_ms=NOW_MS,
+        )
+        await socket.send_message(
+            json.dumps({"type": "req", "id": "1", "method": "connect", "params": params})
+        )
+        return dict(json.loads(await socket.get_message()))
+
+
+async def close_of(socket: WebSocketConnection) -> tuple[int, str]:
+    while True:
+        try:
+            await socket.get_message()
+        except ConnectionClosed as closed:
+            reason = closed.reason
+            return (reason.code, reason.reason or "") if reason else (1006, "")
+
+
+async def test_a_socket_that_says_nothing_is_closed_after_ten_seconds_with_the_reason(
+    autojump_clock: MockClock,
+) -> None:
+    started = trio.current_time()
+    visit = Visit(await desk(MemoryStore()))
+    async with memory_socket(visit.serve) as socket:
+        assert await close_of(socket) == (1008, "handshake timeout: no connect request")
+        assert trio.current_time() - started == pytest.approx(10.0)
+    assert not visit.settled
+
+
+async def test_an_admitted_client_is_counted_until_it_leaves(autojump_clock: MockClock) -> None:
+    visit = Visit(await desk(MemoryStore()))
+    async with memory_socket(visit.serve) as socket:
+        assert (await visit.connect(socket, Device()))["ok"]
+        assert (len(visit.desk.clients), len(visit.desk.hub), visit.settled) == (1, 1, True)
+        await socket.aclose()
+        await trio.sleep(1)
+    assert (len(visit.desk.clients), len(visit.desk.hub)) == (0, 0)
+
+
+async def test_a_full_disk_keeps_no_known_device_out(autojump_clock: MockClock) -> None:
+    device, place = Device(), await desk(FullDisk())
+    FullDisk.full = False
+    async with memory_socket(Visit(place).serve) as socket:
+        assert "deviceToken" in (await Visit(place).connect(socket, device))["payload"]["auth"]
+    FullDisk.full = True
+    async with memory_socket(Visit(place).serve) as socket:
+        answer = await Visit(place).connect(socket, device)
+    assert answer["ok"]
+    assert "auth" not in answer["payload"]
+
+
+async def test_a_new_device_is_told_to_come_back_when_it_cannot_be_remembered(
+    autojump_clock: MockClock,
+) -> None:
+    FullDisk.full = True
+    visit = Visit(await desk(FullDisk()))
+    async with memory_socket(visit.serve) as socket:
+        answer = await visit.connect(socket, Device())
+        assert (answer["error"]["code"], answer["error"]["retryable"]) == ("UNAVAILABLE", True)
+        assert await close_of(socket) == (1011, "internal error")
