@@ -37,6 +37,7 @@ class TrioWebSocketWire:
     def __init__(self, connection: WebSocketConnection, stream: UpgradedStream) -> None:
         self._connection = connection
         self._stream = stream
+        self._admitted = False
         self._limit = PRE_ADMISSION_MAX
         self._overflowed = False
         self._receiving: trio.CancelScope | None = None
@@ -51,12 +52,16 @@ class TrioWebSocketWire:
         if self._overflowed:
             raise WireOverflow
         message: str | bytes = b""
-        with trio.CancelScope() as self._receiving:
-            try:
+        try:
+            if self._admitted:
                 message = await self._connection.get_message()
-            except ConnectionClosed as closed:
-                raise self._ended(closed.reason) from None
-        self._receiving = None
+            else:
+                # Only the budget of a stranger can run out in the middle of a message.
+                with trio.CancelScope() as self._receiving:
+                    message = await self._connection.get_message()
+                self._receiving = None
+        except ConnectionClosed as closed:
+            raise self._ended(closed.reason) from None
         size = len(message)
         # A character takes four bytes at most: only a message near the limit needs the exact count.
         if isinstance(message, str) and size * 4 > self._limit:
@@ -97,6 +102,7 @@ class TrioWebSocketWire:
 
     def admitted(self) -> None:
         """Lift the receive limit to a client's."""
+        self._admitted = True
         self._limit = MAX_PAYLOAD
         self._stream.lift_budget()
 
