@@ -114,9 +114,11 @@ def _run(
                 log_file=log.path,
             )
             # A second signal changes nothing: not during the goodbye, as the receiver is open to the very
-            # end, and not behind it, where trio hands unread ones to whatever handled them before.
-            # What was ignored from the start (nohup) stays so.
-            heeded = [each for each in _STOP_SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+            # end, and not behind it, where trio hands unread ones to whatever handled them before. A hang-up
+            # that was ignored from the start (nohup) stays so. An interrupt does not: shells ignore it for
+            # what they start in the background, and who sends it all the same means it.
+            nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            heeded = [each for each in _STOP_SIGNALS if not (nohup and each == signal.SIGHUP)]
             for each in heeded:
                 signal.signal(each, signal.SIG_IGN)
             with trio.open_signal_receiver(*heeded, *_RESTART_SIGNALS) as signals:
