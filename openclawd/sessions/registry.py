@@ -195,10 +195,6 @@ class Sessions:
         """The same with the short rows of `health`."""
         return await self._listing.summary(agent_id)
 
-    def active(self) -> Sequence[str]:
-        """The ids of the runs that are being done at this moment."""
-        return [session.current.record.run_id for session in self._sessions.values() if session.current]
-
     def _canonical(self, session_key: str) -> str:
         roster = self._roster
         scope: Scope = "global" if roster.scope == "global" else "per-sender"
