@@ -46,25 +46,6 @@ def set_value(text: str, path: Sequence[str], value: object) -> str:
     return _verified(result, intended)
 
 
-def unset_value(text: str, path: Sequence[str]) -> str:
-    """`text` without the member or item at `path`; unchanged when there is none. Raises EditError."""
-    document = _document(text, path)
-    intended, found = _without(document, list(path))
-    if not found:
-        return text
-    again = True
-    while again:
-        root = scan(text).root
-        holder, _, missing = _deepest(root, path[:-1]) if root is not None else (None, 0, [])
-        child = holder.child(path[-1]) if holder is not None and not missing else None
-        if holder is None or child is None or holder.children is None:
-            break
-        text = splice.removed(text, holder, holder.children.index(child))
-        # A key may stand there twice, an item not.
-        again = holder.opener == "{"
-    return _verified(text, intended)
-
-
 def write_atomic(path: Path, text: str, *, backup: Path) -> None:
     """Replace the file by `text`: mode 0600, durable when this returns. Raises OSError.
 
@@ -134,24 +115,7 @@ def _with(value: object, path: list[str], new: object, above: tuple[str, ...]) -
         index = int(step)
         below = _with(value[index], rest, new, (*above, step)) if index < len(value) else _nested(rest, new)
         return [*value[:index], below, *value[index + 1 :]]
-    raise EditError(f"{'.'.join(above)} has no place for {step}; set or unset it as a whole")
-
-
-def _without(value: object, path: list[str]) -> tuple[object, bool]:
-    """A copy of `value` without what is at `path`, and whether there was something."""
-    step, *rest = path
-    if isinstance(value, dict) and step in value:
-        if not rest:
-            return {key: item for key, item in value.items() if key != step}, True
-        below, found = _without(value[step], rest)
-        return {**value, step: below}, found
-    if isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-        index = int(step)
-        if not rest:
-            return [*value[:index], *value[index + 1 :]], True
-        below, found = _without(value[index], rest)
-        return [*value[:index], below, *value[index + 1 :]], found
-    return value, False
+    raise EditError(f"{'.'.join(above)} has no place for {step}; set it as a whole")
 
 
 def _nested(path: Sequence[str], value: object) -> object:

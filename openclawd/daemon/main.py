@@ -187,7 +187,7 @@ def _with_token(loaded: LoadedConfig, settings: GatewaySettings) -> tuple[Loaded
 
 
 def _print_link(settings: GatewaySettings, host: str, port: int, environ: Mapping[str, str]) -> None:
-    """The dashboard's address, on stdout, and the secret in its fragment only where a person reads it."""
+    """The dashboard's address, on stdout, with the token unless a supervisor keeps our output."""
     if not settings.control_ui.enabled:
         return
     link = page_url(host, port, settings.control_ui.base_path)

@@ -48,6 +48,14 @@ class FullDisk(MemoryStore):
         await super().put_device(device_id, document)
 
 
+class SlowToForget(MemoryStore):
+    """Takes a second to delete a device."""
+
+    async def delete_device(self, device_id: str) -> None:
+        await trio.sleep(1)
+        await super().delete_device(device_id)
+
+
 async def no_agents() -> list[AgentSummary]:
     return []
 
@@ -169,3 +177,23 @@ async def test_a_new_device_is_told_to_come_back_when_it_cannot_be_remembered(
         answer = await visit.connect(socket, Device())
         assert (answer["error"]["code"], answer["error"]["retryable"]) == ("UNAVAILABLE", True)
         assert await close_of(socket) == (1011, "internal error")
+
+
+async def test_a_device_that_is_removed_while_it_is_being_admitted_does_not_get_in(
+    autojump_clock: MockClock,
+) -> None:
+    device, place = Device(), await desk(SlowToForget())
+    async with memory_socket(Visit(place).serve) as socket:
+        assert (await Visit(place).connect(socket, device))["ok"]
+
+    async def remove() -> None:
+        assert await place.devices.remove(device.id, remover=("operator.admin",))
+
+    visit = Visit(place)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(remove)
+        async with memory_socket(visit.serve) as socket:
+            answer = await visit.connect(socket, device)
+            assert answer["error"]["details"]["code"] == "PAIRING_REQUIRED"
+            assert await close_of(socket) == (1008, "pairing required")
+    assert not visit.settled

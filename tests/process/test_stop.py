@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from functools import partial
 
@@ -153,9 +152,10 @@ def test_nobody_has_to_read_what_it_prints() -> None:
         with subprocess.Popen(
             ["bash", "-c", command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as shell:
-            while not (lock := gateway.state / "openclawd" / "gateway.sock").exists():
-                time.sleep(0.01)
+            gateway.process = shell
+            gateway.wait_until_ready()
             answered = gateway.command("gateway", "status", "--json")
             os.kill(json.loads(answered.stdout)["pid"], signal.SIGTERM)
             assert shell.communicate(timeout=15)[0].split() == [b"0"]
-        assert not lock.exists()
+            gateway.process = None
+        assert not (gateway.state / "openclawd" / "gateway.sock").exists()
