@@ -71,7 +71,14 @@ class Rpc:
 def converse(where: Iterable[Endpoint], conversation: Callable[[Rpc], Awaitable[T]], *, timeout_ms: int) -> T:
     """Run `conversation` with the first gateway that listens at one of the endpoints."""
     try:
-        return trio.run(_converse, where, conversation, timeout_ms / 1000)
+        # An interrupt in the middle of trio's own socket calls would leave a warning on the user's terminal.
+        return trio.run(
+            _converse,
+            where,
+            conversation,
+            timeout_ms / 1000,
+            restrict_keyboard_interrupt_to_checkpoints=True,
+        )
     except BaseExceptionGroup as group:
         # Ctrl-C may arrive wrapped by the nursery that it ended.
         if group.subgroup(KeyboardInterrupt) is not None:

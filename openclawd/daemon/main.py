@@ -153,7 +153,7 @@ def _run(
         _print_link(settings, host, port, environ)
 
     try:
-        trio.run(live, strict_exception_groups=True)
+        trio.run(live, strict_exception_groups=True, restrict_keyboard_interrupt_to_checkpoints=True)
     except StoreError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NOT_OURS:
             raise _unwritable(error.path, error.__cause__) from error
