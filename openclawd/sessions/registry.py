@@ -178,7 +178,7 @@ class Sessions:
         found: dict[str, Any] = {"sessionKey": session_key}
         if transcript.session_id is not None:
             found["sessionId"] = transcript.session_id
-        found["messages"] = for_history(transcript.messages)
+        found["messages"] = for_history(stored.body for stored in transcript.messages)
         found["thinkingLevel"] = "off"
         found["activeRuns"] = [_active_run(run, live.get(run.run_id)) for run in transcript.unfinished]
         return found

@@ -8,15 +8,23 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+import attrs
 import orjson
 
 from openclawd.store.database import Database
-from openclawd.store.records import Glimpse, Message, SessionRecord, Transcript
+from openclawd.store.records import (
+    Attachment,
+    Glimpse,
+    Message,
+    SessionRecord,
+    StoredMessage,
+    Transcript,
+)
 from openclawd.store.runs import select_unfinished
 
 _SELECT: Final = (
     "SELECT session_key, session_id, label, created_at_ms, updated_at_ms, provider, model,"
-    " input_tokens, output_tokens, total_tokens, aborted_last_run FROM sessions"
+    " input_tokens, output_tokens, total_tokens, aborted_last_run, settings FROM sessions"
 )
 
 _FIRST_OF_USER: Final = (
@@ -34,21 +42,26 @@ class Conversations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def transcript(self, session_key: str, limit: int) -> Transcript:
-        """The last `limit` messages that are shown, and what is unfinished, at one moment."""
+    async def transcript(self, session_key: str, limit: int, *, offset: int = 0) -> Transcript:
+        """Shown messages and what is unfinished, at one moment: the last `limit`, but for the newest
+        `offset`.
+        """
 
         def job(connection: sqlite3.Connection) -> Transcript:
             session = _session(connection, session_key)
             unfinished = select_unfinished(connection, session_key)
             if session is None:
-                return Transcript(None, (), unfinished)
+                return Transcript(None, (), 0, unfinished)
             rows = connection.execute(
-                "SELECT body FROM messages WHERE session_id = ? AND shown = 1"
-                " ORDER BY run_seq DESC, id DESC LIMIT ?",
-                (session.session_id, limit),
+                "SELECT id, body FROM messages WHERE session_id = ? AND shown = 1"
+                " ORDER BY run_seq DESC, id DESC LIMIT ? OFFSET ?",
+                (session.session_id, limit, offset),
             ).fetchall()
-            messages = tuple(orjson.loads(row[0]) for row in reversed(rows))
-            return Transcript(session.session_id, messages, unfinished)
+            (total,) = connection.execute(
+                "SELECT COUNT(*) FROM messages WHERE session_id = ? AND shown = 1", (session.session_id,)
+            ).fetchone()
+            messages = tuple(StoredMessage(row[0], orjson.loads(row[1])) for row in reversed(rows))
+            return Transcript(session.session_id, messages, total, unfinished)
 
         return await self._database.read(job)
 
@@ -57,16 +70,19 @@ class Conversations:
     ) -> list[Message]:
         """What a run may know: messages of runs up to its own, also hidden ones; the newest that fit.
 
-        Their costs add up to `room` at most; the last message is there whatever it costs.
+        Nothing from before the last compaction. Their costs add up to `room` at most; the last message is
+        there whatever it costs.
         """
 
         def job(connection: sqlite3.Connection) -> list[Message]:
             newest_first: list[Message] = []
             left = room
             for (body,) in connection.execute(
-                "SELECT body FROM messages WHERE session_id = ? AND run_seq <= ?"
+                "SELECT body FROM messages WHERE session_id = :id AND run_seq <= :seq AND (run_seq, id) >="
+                " (SELECT m.run_seq, m.id FROM messages AS m JOIN sessions AS s ON m.id = s.context_from"
+                "  WHERE s.session_id = :id UNION ALL SELECT 0, 0 LIMIT 1)"
                 " ORDER BY run_seq DESC, id DESC",
-                (session_id, up_to_seq),
+                {"id": session_id, "seq": up_to_seq},
             ):
                 message: Message = orjson.loads(body)
                 left -= cost(message)
@@ -74,6 +90,19 @@ class Conversations:
                     break
                 newest_first.append(message)
             return newest_first[::-1]
+
+        return await self._database.read(job)
+
+    async def attachment(self, session_key: str, attachment_id: str) -> Attachment | None:
+        """A file of the session's conversation."""
+
+        def job(connection: sqlite3.Connection) -> Attachment | None:
+            row = connection.execute(
+                "SELECT attachment_id, media_type, file_name, data FROM attachments JOIN sessions"
+                " USING (session_id) WHERE session_key = ? AND attachment_id = ?",
+                (session_key, attachment_id),
+            ).fetchone()
+            return None if row is None else Attachment(*row)
 
         return await self._database.read(job)
 
@@ -114,7 +143,9 @@ def _session(connection: sqlite3.Connection, session_key: str) -> SessionRecord 
 
 
 def _record(row: tuple[Any, ...]) -> SessionRecord:
-    return SessionRecord(*row)
+    *columns, settings = row
+    record = SessionRecord(*columns)
+    return attrs.evolve(record, settings=orjson.loads(settings))
 
 
 def _one(connection: sqlite3.Connection, query: str, session_id: str) -> Message | None:

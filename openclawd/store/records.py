@@ -17,6 +17,8 @@ class RunKind(StrEnum):
     """A turn of the model; waits for its place in the session's queue."""
     COMMAND = "command"
     """A slash command; answered, and finished, the moment it is accepted."""
+    COMPACTION = "compaction"
+    """A turn whose answer sums the conversation up, and from which on it begins for the model."""
 
 
 class RunState(StrEnum):
@@ -27,6 +29,16 @@ class RunState(StrEnum):
     DONE = "done"
     ERROR = "error"
     ABORTED = "aborted"
+
+
+@attrs.frozen
+class RunOptions:
+    """What was asked for this one run; None where the session or the config decides."""
+
+    model: str | None = None
+    """`provider/model`"""
+    thinking: str | None = None
+    extra_system_prompt: str | None = None
 
 
 @attrs.frozen
@@ -45,6 +57,7 @@ class RunRecord:
     started_at_ms: int | None
     ended_at_ms: int | None
     error: str | None
+    options: RunOptions = RunOptions()
 
     @property
     def finished(self) -> bool:
@@ -53,12 +66,23 @@ class RunRecord:
 
 
 @attrs.frozen
+class Attachment:
+    """A file that came with a message; the message's content names it by its id."""
+
+    attachment_id: str
+    media_type: str
+    file_name: str | None
+    data: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
 class Submission:
     """A message to accept.
 
     `message` is the user's words for a turn, the answer for a command. `shown` is false for a prompt of
     ours, which the model reads and the history does not show. `fresh` begins a new conversation under the
-    same key; `new_session_id` names it, or the first one of an unknown key.
+    same key; `new_session_id` names it, or the first one of an unknown key. `settings` are merged into
+    those of the session (None takes one away) in the same moment.
     """
 
     run_id: str
@@ -70,6 +94,9 @@ class Submission:
     shown: bool = True
     fresh: bool = False
     timeout_ms: int | None = None
+    options: RunOptions = RunOptions()
+    attachments: tuple[Attachment, ...] = ()
+    settings: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -132,14 +159,28 @@ class SessionRecord:
     output_tokens: int | None
     total_tokens: int | None
     aborted_last_run: bool = attrs.field(converter=bool)
+    settings: Mapping[str, Any] = attrs.field(factory=dict)
+    """What was chosen for it, by the names of `sessions.patch`; `model` is `provider/model`."""
+
+
+@attrs.frozen
+class StoredMessage:
+    """A message and its number: unique for ever, and in the order of writing."""
+
+    id: int
+    body: Message
 
 
 @attrs.frozen
 class Transcript:
-    """A session as a client sees it: shown messages, oldest first, and the runs that are not finished."""
+    """A session as a client sees it: shown messages, oldest first, and the runs that are not finished.
+
+    `total` counts all that are shown, also those that were not asked for.
+    """
 
     session_id: str | None
-    messages: tuple[Message, ...]
+    messages: tuple[StoredMessage, ...]
+    total: int
     unfinished: tuple[RunRecord, ...]
 
 

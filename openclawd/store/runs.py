@@ -6,15 +6,19 @@ finished, or still here to be done, and nobody has to guess which.
 """
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any, Final
 
+import attrs
 import orjson
 
 from openclawd.store.database import Database
 from openclawd.store.records import (
     Accepted,
     Ending,
+    Message,
     RunKind,
+    RunOptions,
     RunRecord,
     RunState,
     Stoppable,
@@ -27,10 +31,11 @@ FINISHED_KEPT_MS: Final = 24 * 60 * 60 * 1000
 # Forgotten with each acceptance: more than one, so that the backlog shrinks, few enough to cost nothing.
 _FORGOTTEN_AT_ONCE: Final = 20
 
-_SELECT: Final = (
-    "SELECT seq, run_id, session_key, session_id, kind, state, attempts, timeout_ms,"
-    " accepted_at_ms, started_at_ms, ended_at_ms, error FROM runs"
-)
+# The counts of a message's usage, and of its cost.
+_TOKENS: Final = ("input", "output", "cacheRead", "cacheWrite")
+
+_COLUMNS: Final = tuple(field.name for field in attrs.fields(RunRecord) if field.name != "options")
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)}, options FROM runs"  # noqa: S608
 
 
 class RunQueue:
@@ -130,7 +135,7 @@ def _accept(connection: sqlite3.Connection, submission: Submission) -> Accepted:
     answered = submission.kind is RunKind.COMMAND
     cursor = connection.execute(
         "INSERT INTO runs (run_id, session_key, session_id, kind, state, timeout_ms,"
-        " accepted_at_ms, ended_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " accepted_at_ms, ended_at_ms, options) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             submission.run_id,
             submission.session_key,
@@ -140,11 +145,20 @@ def _accept(connection: sqlite3.Connection, submission: Submission) -> Accepted:
             submission.timeout_ms,
             submission.accepted_at_ms,
             submission.accepted_at_ms if answered else None,
+            orjson.dumps(attrs.asdict(submission.options)).decode(),
         ),
     )
     row = connection.execute(f"{_SELECT} WHERE seq = ?", (cursor.lastrowid,)).fetchone()
     run = _record(row)
     _append(connection, run, submission.message, shown=submission.shown)
+    connection.executemany(
+        "INSERT INTO attachments (attachment_id, session_id, run_seq, media_type, file_name, data)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (file.attachment_id, session_id, run.seq, file.media_type, file.file_name, file.data)
+            for file in submission.attachments
+        ],
+    )
     return Accepted(run, new=True)
 
 
@@ -157,15 +171,33 @@ def _touch(connection: sqlite3.Connection, submission: Submission) -> str:
         (submission.session_key, submission.new_session_id, now_ms, now_ms),
     )
     if submission.fresh:
-        connection.execute(
-            "UPDATE sessions SET session_id = ?, input_tokens = NULL, output_tokens = NULL,"
-            " total_tokens = NULL, aborted_last_run = 0 WHERE session_key = ?",
-            (submission.new_session_id, submission.session_key),
-        )
+        begin_again(connection, submission.session_key, submission.new_session_id)
+    if submission.settings:
+        merge_settings(connection, submission.session_key, submission.settings)
     row = connection.execute(
         "SELECT session_id FROM sessions WHERE session_key = ?", (submission.session_key,)
     ).fetchone()
     return str(row[0])
+
+
+def begin_again(connection: sqlite3.Connection, session_key: str, new_session_id: str) -> None:
+    """Give a known session a new conversation; what was chosen for it stays."""
+    connection.execute(
+        "UPDATE sessions SET session_id = ?, input_tokens = NULL, output_tokens = NULL,"
+        " total_tokens = NULL, aborted_last_run = 0, context_from = 0 WHERE session_key = ?",
+        (new_session_id, session_key),
+    )
+
+
+def merge_settings(connection: sqlite3.Connection, session_key: str, changes: Mapping[str, Any]) -> None:
+    """Change what was chosen for a known session; None takes a choice away."""
+    row = connection.execute("SELECT settings FROM sessions WHERE session_key = ?", (session_key,)).fetchone()
+    merged = {**orjson.loads(row[0]), **changes}
+    kept = {name: value for name, value in merged.items() if value is not None}
+    connection.execute(
+        "UPDATE sessions SET settings = ? WHERE session_key = ?",
+        (orjson.dumps(kept).decode(), session_key),
+    )
 
 
 def _finish(connection: sqlite3.Connection, run_id: str, ending: Ending, now_ms: int) -> bool:
@@ -177,7 +209,13 @@ def _finish(connection: sqlite3.Connection, run_id: str, ending: Ending, now_ms:
         (ending.state.value, now_ms, ending.error, run.seq),
     )
     if ending.message is not None:
-        _append(connection, run, ending.message, shown=True)
+        message_id = _append(connection, run, ending.message, shown=True)
+        _count(connection, run, message_id, ending.message, now_ms)
+        if run.kind is RunKind.COMPACTION and ending.state is RunState.DONE:
+            connection.execute(
+                "UPDATE sessions SET context_from = ? WHERE session_key = ? AND session_id = ?",
+                (message_id, run.session_key, run.session_id),
+            )
     # A session that was started afresh meanwhile takes nothing over from the conversation before.
     session = (run.session_key, run.session_id)
     connection.execute(
@@ -194,12 +232,37 @@ def _finish(connection: sqlite3.Connection, run_id: str, ending: Ending, now_ms:
     return True
 
 
-def _append(
-    connection: sqlite3.Connection, run: RunRecord, message: dict[str, object], *, shown: bool
-) -> None:
-    connection.execute(
+def _append(connection: sqlite3.Connection, run: RunRecord, message: Message, *, shown: bool) -> int:
+    cursor = connection.execute(
         "INSERT INTO messages (session_id, run_seq, role, shown, body) VALUES (?, ?, ?, ?, ?)",
         (run.session_id, run.seq, message["role"], shown, orjson.dumps(message).decode()),
+    )
+    return cursor.lastrowid or 0
+
+
+def _count(
+    connection: sqlite3.Connection, run: RunRecord, message_id: int, message: Message, now_ms: int
+) -> None:
+    """Keep what a model's answer cost, where the provider counted it."""
+    usage = message.get("usage") or {}
+    if not usage.get("totalTokens"):
+        return
+    cost = usage.get("cost") or {}
+    connection.execute(
+        "INSERT INTO usage (message_id, session_key, session_id, at_ms, took_ms, provider, model, input,"
+        " output, cache_read, cache_write, input_cost, output_cost, cache_read_cost, cache_write_cost)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            message_id,
+            run.session_key,
+            run.session_id,
+            now_ms,
+            None if run.started_at_ms is None else now_ms - run.started_at_ms,
+            message.get("provider", ""),
+            message.get("model", ""),
+            *(usage[name] for name in _TOKENS),
+            *(cost.get(name) for name in _TOKENS),
+        ),
     )
 
 
@@ -217,5 +280,7 @@ def _find(connection: sqlite3.Connection, run_id: str) -> RunRecord | None:
 
 
 def _record(row: tuple[Any, ...]) -> RunRecord:
-    seq, run_id, session_key, session_id, kind, state, *rest = row
-    return RunRecord(seq, run_id, session_key, session_id, RunKind(kind), RunState(state), *rest)
+    *columns, options = row
+    fields = dict(zip(_COLUMNS, columns, strict=True))
+    kind, state = RunKind(fields.pop("kind")), RunState(fields.pop("state"))
+    return RunRecord(**fields, kind=kind, state=state, options=RunOptions(**orjson.loads(options)))

@@ -63,7 +63,49 @@ _FIRST: Final = (
     "CREATE TABLE device_requests (request_id TEXT PRIMARY KEY, document TEXT NOT NULL)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+_SETTINGS_AND_COSTS: Final = (
+    # What was chosen for a session, one JSON object; and where its conversation begins for a model: what
+    # stands before was compacted.
+    "ALTER TABLE sessions ADD COLUMN settings TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE sessions ADD COLUMN context_from INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE runs ADD COLUMN options TEXT NOT NULL DEFAULT '{}'",
+    # Beside the messages, which are read far more often than what is attached to them.
+    """
+    CREATE TABLE attachments (
+        attachment_id  TEXT PRIMARY KEY,
+        session_id     TEXT NOT NULL,
+        run_seq        INTEGER NOT NULL,
+        media_type     TEXT NOT NULL,
+        file_name      TEXT,
+        data           BLOB NOT NULL
+    )
+    """,
+    "CREATE INDEX attachments_of_session ON attachments (session_id)",
+    # A copy of what the messages say, as it is added up by day and outlives them. Costs are US dollars, NULL
+    # where the model's prices are unknown.
+    """
+    CREATE TABLE usage (
+        message_id       INTEGER PRIMARY KEY,
+        session_key      TEXT NOT NULL,
+        session_id       TEXT NOT NULL,
+        at_ms            INTEGER NOT NULL,
+        took_ms          INTEGER,
+        provider         TEXT NOT NULL,
+        model            TEXT NOT NULL,
+        input            INTEGER NOT NULL,
+        output           INTEGER NOT NULL,
+        cache_read       INTEGER NOT NULL,
+        cache_write      INTEGER NOT NULL,
+        input_cost       REAL,
+        output_cost      REAL,
+        cache_read_cost  REAL,
+        cache_write_cost REAL
+    )
+    """,
+    "CREATE INDEX usage_by_time ON usage (at_ms)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SETTINGS_AND_COSTS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

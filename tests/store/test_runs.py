@@ -38,6 +38,10 @@ def turn(run_id: str, *, key: str = KEY, fresh: bool = False, shown: bool = True
     )
 
 
+async def shown(conversations: Conversations) -> list[Message]:
+    return [stored.body for stored in (await conversations.transcript(KEY, 10)).messages]
+
+
 def words(messages: tuple[Message, ...] | list[Message]) -> list[str]:
     return [message["content"][0]["text"] for message in messages]
 
@@ -73,19 +77,19 @@ async def test_a_run_gets_one_outcome_and_keeps_it(database: Database) -> None:
     run = await queue.find("run")
     assert run is not None
     assert (run.state, run.error, run.ended_at_ms) == (RunState.DONE, None, 6)
-    assert words((await Conversations(database).transcript(KEY, 10)).messages) == ["run", "answer"]
+    assert words(await shown(Conversations(database))) == ["run", "answer"]
 
 
 async def test_a_waiting_message_shows_but_is_not_in_the_context_of_earlier_turns(database: Database) -> None:
     queue, conversations = RunQueue(database), Conversations(database)
     first = (await queue.accept(turn("one"))).run
     second = (await queue.accept(turn("two"))).run
-    assert words((await conversations.transcript(KEY, 10)).messages) == ["one", "two"]
+    assert words(await shown(conversations)) == ["one", "two"]
     assert words(await conversations.context(first.session_id, first.seq, 10_000, text_length)) == ["one"]
     await queue.claim(KEY, 1)
     await queue.finish("one", Ending(RunState.DONE, message=said("first answer", "assistant")), 2)
     told = ["one", "first answer", "two"]
-    assert words((await conversations.transcript(KEY, 10)).messages) == told
+    assert words(await shown(conversations)) == told
     assert words(await conversations.context(second.session_id, second.seq, 10_000, text_length)) == told
 
 
@@ -109,7 +113,7 @@ async def test_a_fresh_conversation_hides_the_old_one_and_forgets_its_tokens(dat
     assert session is not None
     assert session.session_id == fresh.session_id != old.session_id
     assert session.total_tokens is None
-    assert words((await conversations.transcript(KEY, 10)).messages) == ["new"]
+    assert words(await shown(conversations)) == ["new"]
 
 
 async def test_a_run_of_the_conversation_before_leaves_the_fresh_one_alone(database: Database) -> None:
@@ -122,13 +126,13 @@ async def test_a_run_of_the_conversation_before_leaves_the_fresh_one_alone(datab
     session = await conversations.session(KEY)
     assert session is not None
     assert session.total_tokens is None
-    assert words((await conversations.transcript(KEY, 10)).messages) == ["new"]
+    assert words(await shown(conversations)) == ["new"]
 
 
 async def test_a_hidden_prompt_is_read_by_the_model_and_not_by_people(database: Database) -> None:
     queue, conversations = RunQueue(database), Conversations(database)
     run = (await queue.accept(turn("our prompt", shown=False))).run
-    assert (await conversations.transcript(KEY, 10)).messages == ()
+    assert await shown(conversations) == []
     assert words(await conversations.context(run.session_id, run.seq, 10_000, text_length)) == ["our prompt"]
     assert (await conversations.glimpses([run.session_id]))[run.session_id].first_user is None
 
@@ -140,7 +144,7 @@ async def test_a_command_is_finished_the_moment_it_is_accepted(database: Databas
     assert accepted.run.state is RunState.DONE
     assert accepted.run.finished
     assert await queue.claim(KEY, 6) is None
-    assert (await Conversations(database).transcript(KEY, 10)).messages == (answer,)
+    assert await shown(Conversations(database)) == [answer]
 
 
 async def test_aborting_ends_the_queued_and_names_the_running(database: Database) -> None:
