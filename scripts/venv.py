@@ -1,4 +1,4 @@
-"""Make .venv match a lock file (see scripts/venv, which calls this).
+"""Make an environment match a lock file (see scripts/venv, which calls this).
 
 Guarantees: every package is one that the lock file names, with a hash that it lists; two runs at once do
 not disturb each other; an interrupted run is repaired by the next one, because the stamp is written last.
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
+VENV = Path(sys.argv[2])
 PYTHON = VENV / "bin" / "python"
 # Beside the environment, not in it: `venv --clear` empties that.
 CACHE = ROOT / ".cache"
@@ -27,12 +27,12 @@ def stamp(lock_name: str) -> Path:
 
 
 def python_can_import(module: str) -> bool:
-    """Whether .venv holds a Python that still runs, is new enough, and finds this module by itself."""
+    """Whether the environment holds a Python that runs, is new enough, and finds this module by itself."""
     return python_agrees(f"import sys, {module}; sys.exit(sys.version_info < (3, 11))")
 
 
 def python_runs_this_folder() -> bool:
-    """Whether the project that .venv finds is the one here: a .venv that was copied finds where it was."""
+    """Whether the environment finds the project here: one that was copied finds where it was."""
     return python_agrees(
         "import sys, os.path as p, openclawd\n"
         "sys.exit(not p.samefile(p.dirname(openclawd.__file__), sys.argv[1]))"

@@ -1,11 +1,15 @@
 """What the battery shares: a plain gateway for each module."""
 
 from collections.abc import Generator
+from contextlib import suppress
 
 import pytest
 
 from tests.process.waiting import Waits, waiting
+from tests.reference_client.install import NotAvailable
+from tests.support.contract import Contract, published_contract
 from tests.support.gateway_process import GatewayProcess, gateway_process
+from tests.support.wire_client import WireClient
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +24,14 @@ def _waits_begin(request: pytest.FixtureRequest) -> None:
     """Where a test will ask for `waits`, the waiting begins with the first test, whichever that is."""
     if any("waits" in getattr(item, "fixturenames", ()) for item in request.session.items):
         request.getfixturevalue("waits")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def contract() -> Contract | None:
+    """Hold what wire clients receive against the published contract; None where it cannot be fetched."""
+    with suppress(NotAvailable):
+        WireClient.contract = published_contract()
+    return WireClient.contract
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,13 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
+from tests.support.contract import Contract
 from tests.support.device import Device
 
 ALL_SCOPES = ("operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing")
@@ -43,13 +44,18 @@ class Refused(Exception):
 
 
 class WireClient:
-    """One WebSocket to a gateway, admitted or not."""
+    """One WebSocket to a gateway, admitted or not. Everything it receives is held against the contract."""
+
+    contract: ClassVar[Contract | None] = None
+    """The published one, where it could be fetched."""
 
     def __init__(self, socket: WebSocketConnection) -> None:
         self._socket = socket
         self._ids = 0
+        self._asked: dict[str, str] = {}
         self.seen: deque[dict[str, Any]] = deque()
         self.hello: dict[str, Any] = {}
+        self.protocol: int | None = None
 
     async def send(self, frame: object) -> None:
         """Send `frame` as JSON; a string or bytes go out as they are."""
@@ -60,14 +66,14 @@ class WireClient:
     async def next_frame(self, *, patience_s: float = PATIENCE_S) -> dict[str, Any]:
         """The next frame off the wire. Raises ConnectionClosed."""
         with trio.fail_after(patience_s):
-            return dict(json.loads(await self._socket.get_message()))
+            return self._checked(await self._socket.get_message())
 
     async def closed(self, *, patience_s: float = PATIENCE_S) -> tuple[int, str]:
         """Read to the end: the code and the reason of the close; what comes until then is kept in `seen`."""
         with trio.fail_after(patience_s):
             while True:
                 try:
-                    self.seen.append(json.loads(await self._socket.get_message()))
+                    self.seen.append(self._checked(await self._socket.get_message()))
                 except ConnectionClosed as closed:
                     reason = closed.reason
                     return (reason.code, reason.reason or "") if reason else (1006, "")
@@ -99,6 +105,7 @@ class WireClient:
         """Send a request without waiting; gives its id."""
         self._ids += 1
         frame: dict[str, Any] = {"type": "req", "id": f"r{self._ids}", "method": method}
+        self._asked[frame["id"]] = method
         if params is not None:
             frame["params"] = params
         await self.send(frame)
@@ -120,6 +127,18 @@ class WireClient:
     async def call(self, method: str, params: object = None) -> Any:
         """Send a request and wait for its answer. Raises Refused."""
         return await self.response(await self.request(method, params))
+
+    def _checked(self, message: str | bytes) -> dict[str, Any]:
+        frame: dict[str, Any] = json.loads(message)
+        method = self._asked.get(frame.get("id", ""))
+        if method == "connect" and frame.get("ok"):
+            self.protocol = frame["payload"]["protocol"]
+        if WireClient.contract is not None:
+            if self.protocol == 4:
+                WireClient.contract.check(frame, method)
+            else:
+                WireClient.contract.check_shape(frame)
+        return frame
 
     async def connect(
         self,
