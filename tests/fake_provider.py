@@ -1,4 +1,5 @@
-"""An OpenAI-compatible model server on loopback that streams like the real ones, and badly on demand.
+"""A model server on loopback, OpenAI's and Anthropic's wires, that streams like the real ones, and badly on
+demand.
 
 Inside a test:     async with open_fake_provider() as provider: ... provider.base_url, provider.requests
 As a process:      python -m tests.fake_provider [--port 0] [--key KEY] [--ollama MODEL ...]
@@ -7,7 +8,8 @@ As a process:      python -m tests.fake_provider [--port 0] [--key KEY] [--ollam
 What it does is chosen by the first word in capitals that is one of `BEHAVIOURS` in the last paragraph of
 the last user message ("tell me SLOW=20"), or by the path: the base URL http://host/v1-slow does the same for
 every message. A number after "=" is the behaviour's argument. Anything else is answered with "You said: " and
-that paragraph, a word a chunk. (The paragraph, since a gateway may join a failed message with the next one.)
+that paragraph, a word a chunk, and with the pictures that came along. (The paragraph, since a gateway may
+join a failed message with the next one.) POST /v1/messages answers as Anthropic, and as strictly.
 
 GET /_requests returns what was asked so far as JSON, POST /_reset forgets it. GET /v1/models and, as Ollama
 would, GET /api/tags list the models. The model "no-such-model" is not known.
@@ -29,6 +31,9 @@ import attrs
 import h11
 import trio
 
+from tests.fake_wires import CompletionsSpeech, MessagesSpeech, Speech, images_of, question_of
+
+CHATS: Final = ("/chat/completions", "/messages")
 MODELS: Final = ("fake-model", "vendor/fake-large")
 
 
@@ -54,9 +59,12 @@ class RecordedRequest:
     @property
     def question(self) -> str:
         """The last paragraph of the last user message."""
-        messages = self.body.get("messages", []) if isinstance(self.body, dict) else []
-        message: str = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
-        return message.rpartition("\n\n")[2]
+        return question_of(self.body)
+
+    @property
+    def images(self) -> list[tuple[str, int]]:
+        """The kind and size of every picture of the conversation."""
+        return [image for message in self.body["messages"] for image in images_of(message["content"])]
 
     def to_json(self) -> dict[str, Any]:
         return attrs.asdict(self, filter=lambda field, _: field.name != "ended")
@@ -85,7 +93,7 @@ class FakeProvider:
 
     @property
     def chats(self) -> list[RecordedRequest]:
-        return [request for request in self.requests if request.path.endswith("/chat/completions")]
+        return [request for request in self.requests if request.path.endswith(CHATS)]
 
     async def until_asked(self, count: int = 1) -> RecordedRequest:
         """The `count`-th request, once it is there."""
@@ -144,14 +152,19 @@ class FakeProvider:
             case "GET", path if path.endswith("/models"):
                 rows = [{"id": name, "object": "model", "owned_by": "fake"} for name in MODELS]
                 await wire.send_json(200, {"object": "list", "data": rows})
-            case "POST", path if re.fullmatch(r"/v1(-\w+(=[\d.]+)?)?/chat/completions", path):
+            case "POST", path if re.fullmatch(r"/v1(-\w+(=[\d.]+)?)?/(chat/completions|messages)", path):
                 await self._chat(wire, request)
             case _:
                 await wire.send(404, "text/html", b"<html>404 page not found</html>")
 
     async def _chat(self, wire: "Wire", request: RecordedRequest) -> None:
-        if self.key is not None and request.headers.get("authorization") != f"Bearer {self.key}":
+        anthropic = MessagesSpeech(request.body) if request.path.endswith("/messages") else None
+        wire.speech = anthropic or CompletionsSpeech(request.body)
+        if self.key is not None and self.key != key_of(request):
             await bad_key(wire, request, 1)
+            return
+        if anthropic and (complaint := anthropic.complaint()):
+            await wire.send_error(400, complaint, None, "invalid_request_error")
             return
         if request.body["model"] == "no-such-model":
             await unknown_model(wire, request, 1)
@@ -173,6 +186,7 @@ class Wire:
 
     stream: trio.abc.Stream
     http: h11.Connection = attrs.field(factory=lambda: h11.Connection(h11.SERVER))
+    speech: Speech = attrs.field(factory=lambda: CompletionsSpeech({}))
 
     async def next_request(self) -> RecordedRequest | None:
         request: RecordedRequest | None = None
@@ -227,8 +241,7 @@ class Wire:
     async def send_error(
         self, status: int, message: str, code: str | None, kind: str, **headers: str
     ) -> None:
-        error = {"message": message, "type": kind, "param": None, "code": code}
-        await self.send_json(status, {"error": error}, **headers)
+        await self.send_json(status, self.speech.error(status, message, code, kind), **headers)
 
     async def head(self, status: int = 200, media_type: str = "text/event-stream", **headers: str) -> None:
         pairs = [
@@ -240,17 +253,12 @@ class Wire:
     async def raw(self, data: bytes) -> None:
         await self.write(h11.Data(data=data))
 
-    async def chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> None:
-        await self.raw(event_of(chunk_of(delta, finish_reason)))
-
     async def say(self, text: str) -> None:
-        await self.chunk({"content": text})
+        await self.raw(self.speech.text(text))
 
-    async def finish(self, request: RecordedRequest, text: str, reason: str = "stop") -> None:
-        await self.chunk({}, reason)
-        if (request.body.get("stream_options") or {}).get("include_usage"):
-            await self.raw(event_of({**chunk_of({}, None), "choices": [], "usage": usage_of(request, text)}))
-        await self.raw(b"data: [DONE]\n\n")
+    async def finish(self, text: str, reason: str = "stop") -> None:
+        await self.raw(self.speech.reason(reason, text))
+        await self.raw(self.speech.end(text))
         await self.end()
 
     async def end(self) -> None:
@@ -264,32 +272,14 @@ class Wire:
         raise GoneError
 
 
-def chunk_of(delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
-    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-    return {
-        "id": "chatcmpl-1",
-        "object": "chat.completion.chunk",
-        "created": 1,
-        "model": "fake",
-        "choices": [choice],
-    }
-
-
-def event_of(value: object) -> bytes:
-    return b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n"
-
-
-def usage_of(request: RecordedRequest, text: str) -> dict[str, Any]:
-    """A token is a word; half of the prompt comes from the cache where the message says CACHED."""
-    prompt = sum(len(message["content"].split()) for message in request.body["messages"])
-    cached = prompt // 2 if "CACHED" in request.question else 0
-    answer = len(text.split())
-    details = {"prompt_tokens_details": {"cached_tokens": cached}}
-    return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer, **details}
+def key_of(request: RecordedRequest) -> str:
+    bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return request.headers.get("x-api-key", bearer)
 
 
 def echo(request: RecordedRequest) -> str:
-    return f"You said: {request.question}"
+    kinds = [kind for kind, _ in request.images]
+    return f"You said: {request.question}" + (f" [with {', '.join(kinds)}]" if kinds else "")
 
 
 def pieces(text: str) -> list[str]:
@@ -307,10 +297,9 @@ def behaviour(function: Behaviour) -> Behaviour:
 
 async def plain(wire: Wire, request: RecordedRequest, _: int) -> None:
     await wire.head()
-    await wire.chunk({"role": "assistant", "content": ""})
     for piece in pieces(echo(request)):
         await wire.say(piece)
-    await wire.finish(request, echo(request))
+    await wire.finish(echo(request))
 
 
 @behaviour
@@ -321,7 +310,7 @@ async def slow(wire: Wire, request: RecordedRequest, _: int) -> None:
     for word in words:
         await wire.say(word)
         await trio.sleep(0.1)
-    await wire.finish(request, "".join(words))
+    await wire.finish("".join(words))
 
 
 @behaviour
@@ -332,7 +321,7 @@ async def pause(wire: Wire, request: RecordedRequest, _: int) -> None:
     await wire.say(text[: len(text) // 2])
     await trio.sleep(1.0 if request.argument is None else request.argument)
     await wire.say(text[len(text) // 2 :])
-    await wire.finish(request, text)
+    await wire.finish(text)
 
 
 SPLIT_TEXT: Final = "Zażółć gęślą jaźń, 你好, мир 🦞 c'est ça."
@@ -344,8 +333,9 @@ async def split(wire: Wire, request: RecordedRequest, _: int) -> None:
     await wire.head()
     stream = b"\xef\xbb\xbf: warming up\r\n\r\n"
     for piece in pieces(SPLIT_TEXT):
-        stream += event_of(chunk_of({"content": piece}, None)).replace(b"\n", b"\r\n") + b": still here\r\n"
-    stream += event_of(chunk_of({}, "stop")).replace(b"\n", b"\r\n") + b"data: [DONE]\r\n\r\n"
+        stream += wire.speech.text(piece).replace(b"\n", b"\r\n") + b": still here\r\n"
+    last = wire.speech.reason("stop", SPLIT_TEXT) + wire.speech.end(SPLIT_TEXT)
+    stream += last.replace(b"\n", b"\r\n")
     for number in range(len(stream)):
         await wire.raw(stream[number : number + 1])
     await wire.end()
@@ -358,7 +348,7 @@ async def tiny(wire: Wire, request: RecordedRequest, _: int) -> None:
     text = "".join(chr(ord("a") + number % 26) for number in range(int(request.argument or 2000)))
     for character in text:
         await wire.say(character)
-    await wire.finish(request, text)
+    await wire.finish(text)
 
 
 @behaviour
@@ -367,17 +357,17 @@ async def big(wire: Wire, request: RecordedRequest, _: int) -> None:
     await wire.head()
     text = "x" * int(request.argument or 200_000)
     await wire.say(text)
-    await wire.finish(request, text)
+    await wire.finish(text)
 
 
 @behaviour
 async def think(wire: Wire, request: RecordedRequest, _: int) -> None:
-    """THINK: two deltas of reasoning_content, then the answer."""
+    """THINK: two deltas of thinking, then the answer."""
     await wire.head()
-    await wire.chunk({"reasoning_content": "Let me "})
-    await wire.chunk({"reasoning_content": "think.", "content": None})
+    await wire.raw(wire.speech.thinking("Let me "))
+    await wire.raw(wire.speech.thinking("think."))
     await wire.say(echo(request))
-    await wire.finish(request, echo(request))
+    await wire.finish(echo(request))
 
 
 @behaviour
@@ -385,7 +375,7 @@ async def length(wire: Wire, request: RecordedRequest, _: int) -> None:
     """LENGTH: stops for length."""
     await wire.head()
     await wire.say("cut sh")
-    await wire.finish(request, "cut sh", "length")
+    await wire.finish("cut sh", "length")
 
 
 @behaviour
@@ -393,24 +383,20 @@ async def filtered(wire: Wire, request: RecordedRequest, _: int) -> None:
     """FILTERED: the content filter stops the answer in the middle."""
     await wire.head()
     await wire.say("I would ")
-    await wire.finish(request, "I would ", "content_filter")
+    await wire.finish("I would ", "content_filter")
 
 
 @behaviour
 async def empty(wire: Wire, request: RecordedRequest, _: int) -> None:
     """EMPTY: finishes without a word."""
     await wire.head()
-    await wire.finish(request, "")
+    await wire.finish("")
 
 
 @behaviour
 async def whole(wire: Wire, request: RecordedRequest, _: int) -> None:
     """WHOLE: does not stream, answers with one JSON document."""
-    message = {"role": "assistant", "content": echo(request)}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    await wire.send_json(
-        200, {"object": "chat.completion", "choices": [choice], "usage": usage_of(request, "")}
-    )
+    await wire.send_json(200, wire.speech.whole(echo(request)))
 
 
 @behaviour
@@ -418,7 +404,7 @@ async def no_done(wire: Wire, request: RecordedRequest, _: int) -> None:
     """NO_DONE: a finish reason, but no [DONE], and the connection is dropped instead of ended."""
     await wire.head()
     await wire.say(echo(request))
-    await wire.chunk({}, "stop")
+    await wire.raw(wire.speech.reason("stop", echo(request)))
     raise GoneError
 
 
@@ -434,8 +420,7 @@ async def linger(wire: Wire, request: RecordedRequest, _: int) -> None:
     """LINGER: says [DONE], but never ends the HTTP body."""
     await wire.head()
     await wire.say(echo(request))
-    await wire.chunk({}, "stop")
-    await wire.raw(b"data: [DONE]\n\n")
+    await wire.raw(wire.speech.reason("stop", echo(request)) + wire.speech.end(echo(request)))
     await trio.sleep_forever()
 
 
@@ -492,10 +477,40 @@ async def error_inside(wire: Wire, request: RecordedRequest, _: int) -> None:
     """ERROR_INSIDE: a few words, then an error object in the stream."""
     await wire.head()
     await wire.say("So far ")
-    await wire.raw(
-        event_of({"error": {"message": "The engine burnt down.", "type": "server_error", "code": None}})
-    )
+    await wire.raw(wire.speech.error_event("The engine burnt down.", "server_error"))
     await wire.end()
+
+
+@behaviour
+async def overloaded_inside(wire: Wire, request: RecordedRequest, _: int) -> None:
+    """OVERLOADED_INSIDE: a few words, then the provider is overloaded."""
+    await wire.head()
+    await wire.say("So far ")
+    await wire.raw(wire.speech.error_event("Overloaded", "overloaded_error"))
+    await wire.end()
+
+
+@behaviour
+async def overloaded_once(wire: Wire, request: RecordedRequest, attempt: int) -> None:
+    """OVERLOADED_ONCE: overloaded before the first word at the first try of a message, then the answer."""
+    if attempt > 1:
+        await plain(wire, request, attempt)
+        return
+    await wire.head()
+    await wire.raw(wire.speech.error_event("Overloaded", "overloaded_error"))
+    await wire.end()
+
+
+@behaviour
+async def too_large(wire: Wire, request: RecordedRequest, _: int) -> None:
+    """TOO_LARGE: 413."""
+    await wire.send_error(413, "Request exceeds the maximum size", None, "request_too_large")
+
+
+@behaviour
+async def busy(wire: Wire, request: RecordedRequest, _: int) -> None:
+    """BUSY: 529 (Retry-After: 0)."""
+    await wire.send_error(529, "Overloaded", None, "overloaded_error", retry_after="0")
 
 
 @behaviour
@@ -523,7 +538,7 @@ async def web_page(wire: Wire, request: RecordedRequest, _: int) -> None:
 @behaviour
 async def bad_key(wire: Wire, request: RecordedRequest, _: int) -> None:
     """BAD_KEY: 401, its text repeating the key that was sent."""
-    sent = request.headers.get("authorization", "")
+    sent = key_of(request)
     await wire.send_error(
         401, f"Incorrect API key provided: {sent}", "invalid_api_key", "invalid_request_error"
     )
@@ -532,7 +547,7 @@ async def bad_key(wire: Wire, request: RecordedRequest, _: int) -> None:
 @behaviour
 async def echo_key(wire: Wire, request: RecordedRequest, _: int) -> None:
     """ECHO_KEY: 400, its text repeating the key that was sent."""
-    sent = request.headers.get("authorization", "").removeprefix("Bearer ")
+    sent = key_of(request)
     await wire.send_error(400, f"your key {sent} is odd", None, "invalid_request_error")
 
 
@@ -560,9 +575,10 @@ async def context(wire: Wire, request: RecordedRequest, _: int) -> None:
 
 @behaviour
 async def quota(wire: Wire, request: RecordedRequest, _: int) -> None:
-    """QUOTA: 429 insufficient_quota."""
+    """QUOTA: 429 insufficient_quota; 400 at Anthropic."""
     message = "You exceeded your current quota, please check your plan and billing details."
-    await wire.send_error(429, message, "insufficient_quota", "insufficient_quota")
+    status = 400 if isinstance(wire.speech, MessagesSpeech) else 429
+    await wire.send_error(status, message, "insufficient_quota", "insufficient_quota")
 
 
 @behaviour
@@ -622,7 +638,7 @@ async def open_fake_provider(
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(description="An OpenAI-compatible server for tests.")
+    parser = argparse.ArgumentParser(description="A model server for tests.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--key", help="the only API key that is let in")
     parser.add_argument("--ollama", nargs="*", help="the models that /api/tags lists")

@@ -1,9 +1,10 @@
 """Which models there are, which one is the default, and how a name becomes a model that can be asked.
 
 The default is the first there is of: the agent's own (`agents.list[].model`),
-`agents.defaults.model.primary`, the first model of a configured provider, OpenAI (OPENAI_API_KEY), an
-Ollama that answers, the built-in model. A name that was configured is never swapped for another: if it
-cannot be used, asking it says why.
+`agents.defaults.model.primary`, the first model of a configured provider, Anthropic (ANTHROPIC_API_KEY),
+OpenAI (OPENAI_API_KEY), an Ollama that answers, the built-in model. A name that was configured is never
+swapped for another, unless the config names those that may answer in its place (`fallbacks`): if it cannot
+be used, asking it says why.
 
 Finding models costs network, so it never happens on the way to an answer: `discover` is run in the
 background and may be called as often as one likes.
@@ -11,37 +12,41 @@ background and may be called as often as one likes.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import attrs
 import trio
 
-from openclawd.agents import ollama, openai_models
+from openclawd.agents import ollama
 from openclawd.agents.discovery import listed_models, ollama_models
-from openclawd.agents.endpoint import API, Endpoint, Patience
-from openclawd.agents.endpoints import (
-    MODEL_HINT,
-    OLLAMA,
-    OPENAI,
-    configured_endpoint,
-    ollama_endpoint,
-    openai_endpoint,
-)
-from openclawd.agents.entries import ModelEntry, ModelRef
+from openclawd.agents.endpoint import Patience
+from openclawd.agents.endpoints import MODEL_HINT, OLLAMA, OPENAI, key_variable
+from openclawd.agents.entries import ANTHROPIC_MESSAGES, ModelEntry, ModelRef
 from openclawd.agents.facts import GatewayFacts
+from openclawd.agents.known import BUILT_IN, PREFERRED, SPOKEN, KnownProvider, ProviderStatus, known_providers
 from openclawd.agents.model import Model, ModelError, ModelErrorKind
 from openclawd.agents.offline import MODEL_ID as OFFLINE_ID
 from openclawd.agents.offline import PROVIDER as OFFLINE_PROVIDER
 from openclawd.agents.offline import OfflineModel
-from openclawd.config.model import Config
+from openclawd.agents.prices import FREE
+from openclawd.agents.roster import DEFAULT_AGENT_ID
+from openclawd.config.model import Config, ModelChoice
 
 if TYPE_CHECKING:
-    from openclawd.agents.openai_completions import CompletionsProvider
+    from openclawd.agents.provider import Provider
 
 # An Ollama that is started later is found within this time.
 DISCOVERY_CACHE_S: Final = 30.0
 
 _log = logging.getLogger("openclawd.agents")
+
+
+@attrs.frozen
+class Unavailable:
+    """Why a provider does not answer now (`models.list`), and until when, where it said so."""
+
+    reason: Literal["missing-auth", "auth-failed", "cooldown"]
+    until_ms: int | None = None
 
 
 @attrs.define
@@ -52,10 +57,8 @@ class Catalog:
     _environ: Mapping[str, str]
     _facts: Callable[[], GatewayFacts]
     _patience: Patience = attrs.field(factory=Patience)
-    _endpoints: dict[str, Endpoint] = attrs.field(factory=dict, init=False)
-    _providers: "dict[str, CompletionsProvider]" = attrs.field(factory=dict, init=False)
-    _configured: dict[str, tuple[ModelEntry, ...]] = attrs.field(factory=dict, init=False)
-    _unspoken: dict[str, str] = attrs.field(factory=dict, init=False)
+    _known: dict[str, KnownProvider] = attrs.field(init=False)
+    _providers: "dict[str, Provider]" = attrs.field(factory=dict, init=False)
     _found: dict[str, tuple[ModelEntry, ...]] = attrs.field(factory=dict, init=False)
     _discovery_due: float = attrs.field(default=float("-inf"), init=False)
     _discovering: trio.Lock = attrs.field(factory=trio.Lock, init=False)
@@ -65,31 +68,7 @@ class Catalog:
         own = {name: value.reveal() for name, value in self._config.env.variables.items()}
         self._environ = {**own, **{name: value for name, value in self._environ.items() if value}}
         self._offline = OfflineModel(self._facts)
-        for name, provider in self._config.models.providers.items():
-            key = name.lower()
-            if provider.api not in {None, API}:
-                self._unspoken[key] = provider.api
-                continue
-            self._configured[key] = tuple(
-                ModelEntry(
-                    model.id,
-                    model.name,
-                    key,
-                    model.context_window,
-                    reasoning=model.reasoning,
-                    input=model.input,
-                    max_tokens=model.max_tokens,
-                )
-                for model in provider.models
-            )
-            self._add(configured_endpoint(name, provider, self._environ))
-        taken = {*self._configured, *self._unspoken}
-        if OPENAI not in taken and self._environ.get("OPENAI_API_KEY"):
-            self._add(openai_endpoint(self._environ))
-            if self._discovers:
-                self._found[OPENAI] = openai_models.MODELS
-        if OLLAMA not in taken:
-            self._add(ollama_endpoint(self._environ))
+        self._known = known_providers(self._config, self._environ, offered=self._discovers)
 
     @property
     def _discovers(self) -> bool:
@@ -99,40 +78,85 @@ class Catalog:
     def entries(self) -> list[ModelEntry]:
         """Every model that can be chosen now: configured, then found, the built-in one last."""
         last = ModelEntry(
-            OFFLINE_ID, "Built-in responder", OFFLINE_PROVIDER, reasoning=False, input=("text",)
+            OFFLINE_ID,
+            "Built-in responder",
+            OFFLINE_PROVIDER,
+            reasoning=False,
+            input=("text",),
+            prices=FREE,
+            api=self._offline.api,
         )
         return [*self._listed(), last]
 
     def default(self, agent_id: str | None = None) -> ModelRef:
         """The model that answers `agent_id` (or an agent without a model of its own) when none was named."""
-        chosen = next(
-            (a.model.primary for a in self._config.agents.roster if agent_id and a.id == agent_id), None
-        )
-        chosen = chosen or self._config.agents.defaults.model.primary
+        chosen = self._choice(agent_id).primary or self._config.agents.defaults.model.primary
         if chosen:
             return self._parse(chosen)
         for entry in self._listed():
-            if entry.provider == OPENAI and entry.provider not in self._configured:
-                return ModelRef(entry.provider, _preferred_openai(self._found[entry.provider]))
-            return entry.ref
+            known = self._known[entry.provider]
+            preferred = None if known.configured else PREFERRED.get(known.name)
+            names = [each.id for each in self._models(known)]
+            return ModelRef(known.name, preferred) if preferred in names else entry.ref
         return ModelRef(OFFLINE_PROVIDER, OFFLINE_ID)
 
-    def resolve(self, ref: str | None, agent_id: str | None = None) -> Model:
+    def fallbacks(self, agent_id: str | None = None) -> list[ModelRef]:
+        """Which models the config lets answer in the place of the default, in their order."""
+        named = self._choice(agent_id).fallbacks
+        named = self._config.agents.defaults.model.fallbacks if named is None else named
+        refs = dict.fromkeys(self._parse(name) for name in named or ())
+        return [ref for ref in refs if ref != self.default(agent_id)]
+
+    def resolve(self, ref: str | ModelRef | None, agent_id: str | None = None) -> Model:
         """The model called `ref` ("provider/model", or an id that only one provider has), or the default.
 
         Raises ModelError for a name that cannot be used, saying which can.
         """
-        wanted = self.default(agent_id) if ref is None else self._parse(ref)
+        wanted = self.default(agent_id) if ref is None else self._parse(str(ref))
         if wanted == ModelRef(OFFLINE_PROVIDER, OFFLINE_ID):
             return self._offline
-        if wanted.provider not in self._endpoints:
+        known = self._known.get(wanted.provider)
+        if known is None or known.unspoken or not wanted.model:
             raise self._unusable(wanted)
-        entry = next((entry for entry in self._listed() if entry.ref == wanted), None)
+        entry = self.find(wanted)
+        limit, reasons = (entry.max_tokens, bool(entry.reasoning)) if entry else (None, False)
+        if known.endpoint.api == ANTHROPIC_MESSAGES:
+            from openclawd.agents.anthropic_messages import MessagesModel
+
+            return MessagesModel(self._provider(wanted.provider), wanted.model, limit, reasons)
         from openclawd.agents.openai_completions import CompletionsModel
 
-        return CompletionsModel(
-            self._provider(wanted.provider), wanted.model, entry.max_tokens if entry else None
-        )
+        return CompletionsModel(self._provider(wanted.provider), wanted.model, limit, reasons)
+
+    def find(self, ref: str | ModelRef) -> ModelEntry | None:
+        """What is known about the model of that name; None for one that is in no list."""
+        wanted = self._parse(ref) if isinstance(ref, str) else ref
+        return next((entry for entry in self.entries() if entry.ref == wanted), None)
+
+    def providers(self) -> list[ProviderStatus]:
+        """Every provider that can be asked, as far as keys are concerned."""
+        return [
+            ProviderStatus(known.name, known.key_from, key_variable(known.name), known.lacks_key)
+            for known in self._known.values()
+            if not known.unspoken
+        ]
+
+    def is_local(self, provider: str) -> bool:
+        """Whether asking it stays on this machine."""
+        known = self._known.get(provider)
+        return known is None or known.endpoint.is_loopback()
+
+    def unavailable(self, provider: str, now_ms: int) -> Unavailable | None:
+        """Why asking a listed provider would be in vain, as far as that is known."""
+        known, asked = self._known.get(provider), self._providers.get(provider)
+        if known is not None and known.lacks_key:
+            return Unavailable("missing-auth")
+        if asked is None or asked.last_failure is None:
+            return None
+        if asked.last_failure is ModelErrorKind.BAD_KEY:
+            return Unavailable("auth-failed")
+        until_ms = int(asked.rests_until_s * 1000)
+        return Unavailable("cooldown", until_ms) if until_ms > now_ms else None
 
     async def discover(self) -> None:
         """Look for models beside the configured ones. Cheap when called again within `DISCOVERY_CACHE_S`."""
@@ -140,9 +164,10 @@ class Catalog:
             if not self._discovers or trio.current_time() < self._discovery_due:
                 return
             async with trio.open_nursery() as nursery:
-                if OLLAMA not in self._configured and OLLAMA not in self._unspoken:
+                if not self._known[OLLAMA].configured:
                     nursery.start_soon(self._discover_ollama)
-                if self._environ.get("OPENAI_BASE_URL") and OPENAI in self._found:
+                openai = self._known.get(OPENAI)
+                if self._environ.get("OPENAI_BASE_URL") and openai and not openai.configured:
                     nursery.start_soon(self._discover_openai)
             self._discovery_due = trio.current_time() + DISCOVERY_CACHE_S
 
@@ -152,7 +177,7 @@ class Catalog:
             await provider.aclose()
 
     async def _discover_ollama(self) -> None:
-        endpoint = self._endpoints[OLLAMA]
+        endpoint = self._known[OLLAMA].endpoint
         entries = await ollama_models(
             endpoint, lambda: self._provider(OLLAMA), ollama.base_url(self._environ)
         )
@@ -161,9 +186,7 @@ class Catalog:
 
     async def _discover_openai(self) -> None:
         # Once is enough; an Ollama pulls models all the time, other servers rarely.
-        if self._found[OPENAI] is openai_models.MODELS and (
-            entries := await listed_models(self._provider(OPENAI))
-        ):
+        if OPENAI not in self._found and (entries := await listed_models(self._provider(OPENAI))):
             self._set_found(OPENAI, entries)
 
     def _set_found(self, provider: str, entries: tuple[ModelEntry, ...]) -> None:
@@ -172,29 +195,38 @@ class Catalog:
         self._found[provider] = entries
 
     def _listed(self) -> Iterator[ModelEntry]:
-        for entries in self._configured.values():
-            yield from entries
-        for name in (OPENAI, OLLAMA):
-            yield from self._found.get(name, ())
+        for known in self._known.values():
+            yield from self._models(known)
+
+    def _models(self, known: KnownProvider) -> tuple[ModelEntry, ...]:
+        return self._found.get(known.name, known.models)
+
+    def _choice(self, agent_id: str | None) -> ModelChoice:
+        roster = self._config.agents.roster
+        found = (agent.model for agent in roster if (agent.id or DEFAULT_AGENT_ID) == agent_id)
+        return next(found, ModelChoice())
 
     def _parse(self, text: str) -> ModelRef:
         text = text.strip()
         provider, slash, model = text.partition("/")
-        known = ModelRef(provider.lower(), model)
-        if slash and (known.provider in {*self._endpoints, *self._unspoken, OFFLINE_PROVIDER}):
-            return known
+        named = ModelRef(provider.lower(), model)
+        if slash and (named.provider in self._known or named.provider == OFFLINE_PROVIDER):
+            return named
         same_id = [entry.ref for entry in self._listed() if entry.id == text]
-        return same_id[0] if len(same_id) == 1 else known
+        return same_id[0] if len(same_id) == 1 else named
 
     def _unusable(self, wanted: ModelRef) -> ModelError:
         usable = ", ".join(str(entry.ref) for entry in self.entries()[:6])
         works = f"These work now: {usable}. {MODEL_HINT}"
-        if api := self._unspoken.get(wanted.provider):
+        known = self._known.get(wanted.provider)
+        if known is not None and known.unspoken:
             what = (
-                f"{wanted.provider} is configured with the api {api!r}; openclawd speaks {API!r} only so far."
+                f"{wanted.provider} is configured with the api {known.unspoken!r}; "
+                f"openclawd speaks {' and '.join(SPOKEN)}."
             )
-        elif wanted.provider == OPENAI:
-            what = f"There is no API key for {wanted}. Set OPENAI_API_KEY in the gateway's environment."
+        elif known is None and wanted.provider in BUILT_IN:
+            variable = key_variable(wanted.provider)
+            what = f"There is no API key for {wanted}. Set {variable} in the gateway's environment."
             return ModelError(ModelErrorKind.BAD_KEY, f"{what} {works}")
         elif not wanted.model:
             what = f"No provider has a model {wanted.provider!r}; a model is named provider/model."
@@ -202,18 +234,10 @@ class Catalog:
             what = f"There is no provider {wanted.provider!r} in models.providers, which {wanted} needs."
         return ModelError(ModelErrorKind.UNKNOWN_MODEL, f"{what} {works}")
 
-    def _add(self, endpoint: Endpoint) -> None:
-        self._endpoints[endpoint.provider] = endpoint
-
-    def _provider(self, name: str) -> "CompletionsProvider":
+    def _provider(self, name: str) -> "Provider":
         """The provider, made when it is first asked: a start does not need what talks to it."""
-        from openclawd.agents.openai_completions import CompletionsProvider
+        from openclawd.agents.provider import Provider
 
         if name not in self._providers:
-            self._providers[name] = CompletionsProvider(self._endpoints[name], self._patience)
+            self._providers[name] = Provider(self._known[name].endpoint, self._patience)
         return self._providers[name]
-
-
-def _preferred_openai(entries: tuple[ModelEntry, ...]) -> str:
-    names = [entry.id for entry in entries]
-    return openai_models.DEFAULT_MODEL if openai_models.DEFAULT_MODEL in names else names[0]

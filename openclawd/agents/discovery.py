@@ -12,9 +12,10 @@ from openclawd.agents.endpoint import Endpoint
 from openclawd.agents.endpoints import OLLAMA
 from openclawd.agents.entries import ModelEntry
 from openclawd.agents.model import ModelError
+from openclawd.agents.prices import FREE
 
 if TYPE_CHECKING:
-    from openclawd.agents.openai_completions import CompletionsProvider
+    from openclawd.agents.provider import Provider
 
 # A server on this machine accepts in microseconds; a firewalled OLLAMA_HOST must not hold up `models.list`.
 _PROBE_TIMEOUT_S: Final = 0.5
@@ -30,18 +31,20 @@ _log = logging.getLogger("openclawd.agents")
 
 
 async def ollama_models(
-    endpoint: Endpoint, provider: "Callable[[], CompletionsProvider]", root: str
+    endpoint: Endpoint, provider: "Callable[[], Provider]", root: str
 ) -> tuple[ModelEntry, ...] | None:
     """The models of the Ollama at `root`; None when there is none. Costs one connect where nobody listens."""
     if not await _accepts(endpoint):
         return None
     tags = await _listed(provider(), f"{root}/api/tags")
     return (
-        None if tags is None else tuple(ModelEntry(name, name, OLLAMA) for name in ollama.chat_models(tags))
+        None
+        if tags is None
+        else tuple(ModelEntry(name, name, OLLAMA, prices=FREE) for name in ollama.chat_models(tags))
     )
 
 
-async def listed_models(provider: "CompletionsProvider") -> tuple[ModelEntry, ...]:
+async def listed_models(provider: "Provider") -> tuple[ModelEntry, ...]:
     """The chat models of an OpenAI-compatible server: GET {baseUrl}/models."""
     listed = await _listed(provider, provider.endpoint.url("models"))
     rows = listed.get("data") if isinstance(listed, dict) else None
@@ -62,7 +65,7 @@ async def _accepts(endpoint: Endpoint) -> bool:
     return False
 
 
-async def _listed(provider: "CompletionsProvider", url: str) -> object:
+async def _listed(provider: "Provider", url: str) -> object:
     try:
         return await provider.get_json(url, _LIST_TIMEOUT_S)
     except ModelError as error:

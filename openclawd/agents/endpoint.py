@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
 
+from openclawd.agents.entries import ANTHROPIC_MESSAGES, OPENAI_COMPLETIONS
 from openclawd.agents.model import ModelError, ModelErrorKind
 from openclawd.config.secret import Secret
 
@@ -21,8 +22,8 @@ _QUOTE_LENGTH: Final = 240
 _SECRET_MIN_LENGTH: Final = 6
 
 
-# The one wire form that is spoken so far; stock's name for it.
-API: Final = "openai-completions"
+# What the requests and answers of `anthropic-messages` look like; the one version there is.
+_ANTHROPIC_VERSION: Final = "2023-06-01"
 # Further than any server on this planet is away.
 CONNECT_TIMEOUT_S: Final = 10.0
 
@@ -49,6 +50,7 @@ class Endpoint:
     model_hint: str
     api_key: Secret | None = None
     extra_headers: Mapping[str, Secret | str] = attrs.field(factory=dict)
+    api: str = OPENAI_COMPLETIONS
 
     def url(self, path: str) -> str:
         """`path` below the base URL, without user and password, its query kept. Raises ModelError."""
@@ -83,7 +85,11 @@ class Endpoint:
         """Credentials (none without a key) and the configured headers. Raises ModelError."""
         headers: dict[str, str] = {}
         parts = self._parts()
-        if self.api_key:
+        if self.api == ANTHROPIC_MESSAGES:
+            headers["anthropic-version"] = _ANTHROPIC_VERSION
+        if self.api_key and self.api == ANTHROPIC_MESSAGES:
+            headers["x-api-key"] = self.api_key.reveal().strip()
+        elif self.api_key:
             headers["authorization"] = f"Bearer {self.api_key.reveal().strip()}"
         elif parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

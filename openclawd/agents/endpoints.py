@@ -1,26 +1,35 @@
 """The endpoints that a configuration and an environment describe, each with the words that help its owner."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
-from openclawd.agents import ollama, openai_models
+from openclawd.agents import claude_models, ollama, openai_models
 from openclawd.agents.endpoint import Endpoint
+from openclawd.agents.entries import ANTHROPIC_MESSAGES, OPENAI_COMPLETIONS
 from openclawd.config.model import Provider
 from openclawd.config.secret import Secret
 
 OPENAI: Final = openai_models.PROVIDER
+ANTHROPIC: Final = claude_models.PROVIDER
 OLLAMA: Final = "ollama"
 
 MODEL_HINT: Final = "Choose another with agents.defaults.model.primary in openclaw.json."
 
 
+def key_variable(provider: str) -> str:
+    """The variable that holds a provider's key where the file has none: `MY_SERVER_API_KEY`."""
+    return re.sub(r"\W", "_", provider.upper()) + "_API_KEY"
+
+
 def configured_endpoint(name: str, provider: Provider, environ: Mapping[str, str]) -> Endpoint:
-    """models.providers.<name>. OpenAI without a key in the file takes the environment's."""
+    """models.providers.<name>. Without a key in the file it takes the environment's, if there is one."""
     key = provider.api_key
+    variable = key_variable(name)
     key_hint = f"Set models.providers.{name}.apiKey in openclaw.json."
-    if key is None and name.lower() == OPENAI and environ.get("OPENAI_API_KEY"):
-        key = Secret(environ["OPENAI_API_KEY"])
-        key_hint = f"Set OPENAI_API_KEY in the gateway's environment, or models.providers.{name}.apiKey."
+    if key is None and environ.get(variable):
+        key = Secret(environ[variable])
+        key_hint = f"Set {variable} in the gateway's environment, or models.providers.{name}.apiKey."
     return Endpoint(
         name.lower(),
         provider.base_url,
@@ -29,6 +38,7 @@ def configured_endpoint(name: str, provider: Provider, environ: Mapping[str, str
         model_hint=MODEL_HINT,
         api_key=key,
         extra_headers=provider.headers,
+        api=provider.api or (ANTHROPIC_MESSAGES if name.lower() == ANTHROPIC else OPENAI_COMPLETIONS),
     )
 
 
@@ -41,6 +51,19 @@ def openai_endpoint(environ: Mapping[str, str]) -> Endpoint:
         address_hint="Check the network, HTTPS_PROXY and OPENAI_BASE_URL.",
         model_hint=MODEL_HINT,
         api_key=Secret(environ["OPENAI_API_KEY"]),
+    )
+
+
+def anthropic_endpoint(environ: Mapping[str, str]) -> Endpoint:
+    """Anthropic, or the server that ANTHROPIC_BASE_URL names, with ANTHROPIC_API_KEY."""
+    return Endpoint(
+        ANTHROPIC,
+        environ.get("ANTHROPIC_BASE_URL") or claude_models.BASE_URL,
+        key_hint="Set ANTHROPIC_API_KEY in the gateway's environment and start it again.",
+        address_hint="Check the network, HTTPS_PROXY and ANTHROPIC_BASE_URL.",
+        model_hint=MODEL_HINT,
+        api_key=Secret(environ["ANTHROPIC_API_KEY"]),
+        api=ANTHROPIC_MESSAGES,
     )
 
 

@@ -1,11 +1,12 @@
 """One provider's HTTP client, made on the first call and kept for its connections.
 
 Importing httpx and reading the system's certificates take a tenth of a second, so both happen in a thread
-and not at start. Certificates are the system's (`ssl.create_default_context`, which honours SSL_CERT_FILE),
-proxies the environment's (HTTPS_PROXY, NO_PROXY); a server on this machine is never asked through a proxy.
+and not at start. Certificates are the system's (`certificates`, which honours SSL_CERT_FILE), proxies the
+environment's (HTTPS_PROXY, NO_PROXY); a server on this machine is never asked through a proxy.
 """
 
 import importlib
+import os
 import ssl
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ import attrs
 import trio
 
 from openclawd import __version__
+from openclawd.agents.certificates import client_context
 from openclawd.agents.endpoint import CONNECT_TIMEOUT_S, Endpoint
 from openclawd.agents.model import ModelError, ModelErrorKind
 
@@ -73,4 +75,4 @@ class HttpClient:
 
 def _load() -> ssl.SSLContext:
     importlib.import_module("httpx")
-    return ssl.create_default_context()
+    return client_context(os.environ)

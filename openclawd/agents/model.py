@@ -14,20 +14,33 @@ import attrs
 
 
 @attrs.frozen
+class Image:
+    """A picture that a user sent; `media_type` is one of image/png, image/jpeg, image/gif, image/webp."""
+
+    media_type: str
+    data: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
 class ModelMessage:
-    """One turn of the conversation as the provider sees it."""
+    """One turn of the conversation as the provider sees it; its images stand before its text."""
 
     role: Literal["system", "user", "assistant"]
     text: str
+    images: tuple[Image, ...] = ()
 
 
 @attrs.frozen
 class ModelRequest:
-    """One question to a model: the whole conversation so far, oldest first."""
+    """One question to a model: the whole conversation so far, oldest first.
+
+    `thinking` is how hard to think first: "off", or a level that the model has (`thinking_levels`).
+    """
 
     messages: tuple[ModelMessage, ...]
     session_key: str
     max_tokens: int | None = None
+    thinking: str = "off"
 
 
 @attrs.frozen

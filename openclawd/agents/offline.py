@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 import trio
 
+from openclawd.agents.attached import without_files
 from openclawd.agents.facts import GatewayFacts
 from openclawd.agents.greeting import NEW_SESSION_PROMPT
 from openclawd.agents.model import Completion, Emit, ModelRequest, TextDelta, Usage
@@ -54,6 +55,7 @@ _CONNECT: Final = frozenset(
         "llm",
         "llama",
         "claude",
+        "anthropic",
         "gemini",
         "provider",
         "apikey",
@@ -65,10 +67,11 @@ _WHO: Final = re.compile(
 )
 
 _TEACH: Final = """\
-**OpenAI**: put the key into the gateway's environment and start it again.
+**OpenAI** or **Anthropic**: put the key into the gateway's environment and start it again.
 
 ```sh
-export OPENAI_API_KEY=sk-...
+export OPENAI_API_KEY=sk-...     # or
+export ANTHROPIC_API_KEY=sk-ant-...
 ```
 
 **Ollama**: start it on this machine with any model; it is found by itself within half a minute.
@@ -120,6 +123,11 @@ def answer(question: str, facts: GatewayFacts) -> str:
     """The whole answer to the last thing the user wrote, in markdown."""
     if question.strip() == NEW_SESSION_PROMPT:
         return _greeting()
+    question, files = without_files(question)
+    if files:
+        what = "the file that came" if files == 1 else f"the {files} files that came"
+        blind = f"I cannot look at {what} with your message: {_WHAT_I_AM}."
+        return f"{blind}\n\n{answer(question, facts)}" if question.strip() else blind
     text = question.casefold()
     words = re.findall(r"[^\W_]+", text)
     known = frozenset(words)

@@ -1,9 +1,9 @@
 """What went wrong at a provider, in words that end in what helps.
 
-OpenAI-compatible servers agree on the success path only: each has its own codes and wordings for the same
-few failures. This file knows them (OpenAI, OpenRouter, Groq, Mistral, xAI, DeepSeek, Gemini's compatible
-endpoint, vLLM, llama.cpp, LM Studio, Ollama), and turns them into a ModelError. No I/O; the clock is passed
-in.
+Compatible servers agree on the success path only: each has its own codes and wordings for the same few
+failures. This file knows them (OpenAI, Anthropic, OpenRouter, Groq, Mistral, xAI, DeepSeek, Gemini's
+compatible endpoint, vLLM, llama.cpp, LM Studio, Ollama), and turns them into a ModelError. No I/O; the clock
+is passed in.
 """
 
 import re
@@ -15,20 +15,21 @@ import attrs
 import orjson
 
 from openclawd.agents.endpoint import Endpoint
+from openclawd.agents.entries import ANTHROPIC_MESSAGES, OPENAI_COMPLETIONS
 from openclawd.agents.model import ModelError, ModelErrorKind
 
 # Where a provider says "again" without saying when.
 DEFAULT_RETRY_AFTER_S: Final = 1.0
 
 _CONTEXT_TOO_LONG: Final = re.compile(
-    r"context.?(length|window|size)|maximum (context|prompt length)|prompt (is )?too long|prompt exceeds"
-    r"|prompt token count|input token count|input is too long|too many (input )?tokens"
+    r"context.?(length|window|size|limit)|maximum (context|prompt length)|prompt (is )?too long"
+    r"|prompt exceeds|prompt token count|input token count|input is too long|too many (input )?tokens"
     r"|reduce (the|your) (length|message|prompt)|tokens to keep from the initial prompt|model token limit"
     r"|too large for model|inputs` tokens",
     re.IGNORECASE,
 )
 _UNKNOWN_MODEL: Final = re.compile(
-    r"model_not_found|not a valid model|no such model|invalid model|unknown model"
+    r"model_not_found|not_found_error model:|not a valid model|no such model|invalid model|unknown model"
     r"|no endpoints found|model\b.{0,120}(not found|not exist|not supported by|is not available|have access)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -46,12 +47,20 @@ _MAX_TOKENS_TOO_LARGE: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+_KINDS: Final = {OPENAI_COMPLETIONS: "OpenAI-compatible", ANTHROPIC_MESSAGES: "Anthropic-compatible"}
+_ROUTES: Final = {OPENAI_COMPLETIONS: "chat/completions", ANTHROPIC_MESSAGES: "v1/messages"}
+_BASE_URLS: Final = {
+    OPENAI_COMPLETIONS: "Most servers want a base URL that ends in /v1.",
+    ANTHROPIC_MESSAGES: "The base URL is what stands before /v1/messages.",
+}
+
 # An error object inside a stream has no HTTP status; these are the codes and types that stand for one.
 _STATUS_OF_CODE: Final = {
     "invalid_api_key": 401,
     "authentication_error": 401,
     "permission_error": 403,
     "insufficient_quota": 402,
+    "billing_error": 402,
     "not_found_error": 404,
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
@@ -60,7 +69,9 @@ _STATUS_OF_CODE: Final = {
     "internal_server_error": 500,
     "internal_error": 500,
     "api_error": 500,
-    "overloaded_error": 503,
+    "request_too_large": 413,
+    "timeout_error": 504,
+    "overloaded_error": 529,
     "service_unavailable": 503,
 }
 
@@ -137,8 +148,8 @@ def model_error(
     if status in {404, 405}:
         return ModelError(
             ModelErrorKind.PROTOCOL,
-            f"There is no chat/completions at {endpoint.address} (HTTP {status}). Most servers want a base "
-            f"URL that ends in /v1. {endpoint.address_hint}",
+            f"There is no {_ROUTES[endpoint.api]} at {endpoint.address} (HTTP {status}). "
+            f"{_BASE_URLS[endpoint.api]} {endpoint.address_hint}",
         )
     if status == 413:
         return _context_too_long(model)
@@ -168,10 +179,10 @@ def model_error(
 
 
 def not_compatible(endpoint: Endpoint, what: str) -> ModelError:
-    """For an answer that no OpenAI-compatible server gives."""
+    """For an answer that no server of the configured api gives."""
     return ModelError(
         ModelErrorKind.PROTOCOL,
-        f"What came back from {endpoint.address} is no OpenAI-compatible answer: {what}. "
+        f"What came back from {endpoint.address} is no {_KINDS[endpoint.api]} answer: {what}. "
         f"{endpoint.address_hint}",
     )
 

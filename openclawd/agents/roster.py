@@ -20,12 +20,11 @@ class AgentProfile:
     """One agent, ready to be shown."""
 
     agent_id: str
+    workspace: Path
     name: str | None = None
     theme: str | None = None
     emoji: str | None = None
     avatar: str | None = None
-    workspace: Path | None = None
-    model: str | None = None
 
     def to_wire(self) -> dict[str, object]:
         """A row of `agents.list`."""
@@ -52,7 +51,7 @@ class AgentProfile:
 
     def avatar_file(self) -> Path | None:
         """The picture in the agent's workspace, when its avatar is one; never a file outside of it."""
-        if self.avatar is None or self.workspace is None:
+        if self.avatar is None:
             return None
         root = self.workspace.resolve()
         file = (root / self.avatar).resolve()
@@ -88,33 +87,42 @@ class Roster:
         return parts[1] if len(parts) > 2 and parts[0] == "agent" else self.default_id
 
 
-def roster(config: Config) -> Roster:
+def roster(config: Config, state_dir: Path) -> Roster:
     """The roster of `config`; without any agent in it, the one that stock assumes."""
     # Of two that are called the same, the first one counts, as in stock.
-    by_id: dict[str, AgentProfile] = {}
-    for agent in config.agents.roster:
-        profile = _profile(agent, config)
-        by_id.setdefault(profile.agent_id, profile)
-    configured = list(by_id.values())
-    defaults = [agent.id for agent in config.agents.roster if agent.default]
-    default_id = (defaults[0] if defaults else None) or (
-        configured[0].agent_id if configured else DEFAULT_AGENT_ID
-    )
-    if not configured:
-        configured = [_profile(Agent(), config)]
-    first = [agent for agent in configured if agent.agent_id == default_id]
-    others = [agent for agent in configured if agent.agent_id != default_id]
+    configured: dict[str, Agent] = {}
+    agents = config.agents.roster or (Agent(),)
+    for agent in agents:
+        configured.setdefault(_id(agent), agent)
+    default_id = next((_id(agent) for agent in agents if agent.default), next(iter(configured)))
+    profiles = [
+        _profile(
+            name, agent, config, _workspace(name, agent, config, state_dir, is_default=name == default_id)
+        )
+        for name, agent in configured.items()
+    ]
+    first = [profile for profile in profiles if profile.agent_id == default_id]
+    others = [profile for profile in profiles if profile.agent_id != default_id]
     return Roster((*first, *others), config.session.main_key.lower(), config.session.scope)
 
 
-def _profile(agent: Agent, config: Config) -> AgentProfile:
-    workspace = agent.workspace or config.agents.defaults.workspace
+def _id(agent: Agent) -> str:
+    return (agent.id or DEFAULT_AGENT_ID).lower()
+
+
+def _workspace(name: str, agent: Agent, config: Config, state_dir: Path, *, is_default: bool) -> Path:
+    """Where stock has it: the defaults' folder is the default agent's, and nobody shares it."""
+    if folder := agent.workspace or (config.agents.defaults.workspace if is_default else None):
+        return Path(folder).expanduser().absolute()
+    return state_dir / ("workspace" if is_default else f"workspace-{name}")
+
+
+def _profile(agent_id: str, agent: Agent, config: Config, workspace: Path) -> AgentProfile:
     return AgentProfile(
-        agent_id=(agent.id or DEFAULT_AGENT_ID).lower(),
+        agent_id=agent_id,
+        workspace=workspace,
         name=agent.identity.name or agent.name or config.ui.assistant.name,
         theme=agent.identity.theme,
         emoji=agent.identity.emoji,
         avatar=agent.identity.avatar or config.ui.assistant.avatar,
-        workspace=Path(workspace).expanduser() if workspace else None,
-        model=agent.model.primary,
     )

@@ -4,16 +4,20 @@ from typing import Any
 
 import attrs
 
+from openclawd.agents.anthropic_messages import MessagesModel
 from openclawd.agents.endpoint import Endpoint, Patience
+from openclawd.agents.entries import ANTHROPIC_MESSAGES, OPENAI_COMPLETIONS
 from openclawd.agents.model import (
     Completion,
+    Image,
     ModelError,
     ModelMessage,
     ModelRequest,
     TextDelta,
     ThinkingDelta,
 )
-from openclawd.agents.openai_completions import CompletionsModel, CompletionsProvider
+from openclawd.agents.openai_completions import CompletionsModel
+from openclawd.agents.provider import Provider
 from openclawd.config.secret import Secret
 
 KEY = "sk-test-0123456789abcdef"
@@ -33,9 +37,11 @@ def endpoint(base_url: str, *, key: str | None = KEY, **more: Any) -> Endpoint:
     )
 
 
-def question(text: str, *, max_tokens: int | None = None) -> ModelRequest:
-    messages = (ModelMessage("system", "Be brief."), ModelMessage("user", text))
-    return ModelRequest(messages, "agent:main:main", max_tokens)
+def question(
+    text: str, *, max_tokens: int | None = None, thinking: str = "off", images: tuple[Image, ...] = ()
+) -> ModelRequest:
+    messages = (ModelMessage("system", "Be brief."), ModelMessage("user", text, images))
+    return ModelRequest(messages, "agent:main:main", max_tokens, thinking)
 
 
 @attrs.define
@@ -58,17 +64,21 @@ async def ask(
     base_url: str,
     text: str,
     *,
+    api: str = OPENAI_COMPLETIONS,
     model: str = "fake-model",
+    reasons: bool = False,
     key: str | None = KEY,
     patience: Patience | None = None,
     heard: Heard | None = None,
+    **more: Any,
 ) -> Heard:
     """One turn with a provider of its own."""
     heard = heard or Heard()
-    provider = CompletionsProvider(endpoint(base_url, key=key), patience or Patience())
+    provider = Provider(endpoint(base_url, key=key, api=api), patience or Patience())
+    make = MessagesModel if api == ANTHROPIC_MESSAGES else CompletionsModel
     try:
-        heard.completion = await CompletionsModel(provider, model).complete(
-            question(text), heard.deltas.append
+        heard.completion = await make(provider, model, None, reasons).complete(
+            question(text, **more), heard.deltas.append
         )
     finally:
         await provider.aclose()

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openclawd.agents.answer_reader import AnswerReader
+from openclawd.agents.completions_reader import CompletionsReader
 from openclawd.agents.model import Completion, ModelError, ModelErrorKind, ThinkingDelta, Usage
 from tests.agents.asking import Heard, endpoint
 
 
-def reader() -> tuple[AnswerReader, Heard]:
+def reader() -> tuple[CompletionsReader, Heard]:
     heard = Heard()
-    return AnswerReader(endpoint("http://127.0.0.1/v1"), "m", heard.deltas.append), heard
+    return CompletionsReader(endpoint("http://127.0.0.1/v1"), "m", heard.deltas.append), heard
 
 
 def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **more: Any) -> bytes:
@@ -122,7 +122,7 @@ def test_finish_reasons_are_mapped(finish: str, stop_reason: str) -> None:
         ({"prompt_tokens": 10, "completion_tokens": 2}, Usage(10, 2)),
         ({"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4}}, Usage(6, 0, 4)),
         ({"prompt_tokens": 10, "prompt_cache_hit_tokens": 4}, Usage(6, 0, 4)),
-        ({"prompt_tokens": 10, "prompt_tokens_details": {"cache_write_tokens": 3}}, Usage(10, 0, 0, 3)),
+        ({"prompt_tokens": 10, "prompt_tokens_details": {"cache_write_tokens": 3}}, Usage(7, 0, 0, 3)),
         ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 9}}, Usage(0, 0, 9)),
         ({"prompt_tokens": None, "completion_tokens": "7", "prompt_tokens_details": None}, Usage()),
     ],

@@ -1,26 +1,32 @@
 """Which model answers: what was configured, else what is found, else the built-in one."""
 
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import pytest
 
-from openclawd.agents.catalog import Catalog
+from openclawd.agents.catalog import Catalog, Unavailable
 from openclawd.agents.entries import ModelRef
 from openclawd.agents.model import Model, ModelError, ModelErrorKind
 from openclawd.agents.openai_models import DEFAULT_MODEL
+from openclawd.agents.prices import Prices
 from openclawd.config.model import (
     Agent,
     AgentDefaults,
     AgentId,
     Agents,
+    Amount,
     Config,
+    Cost,
     Env,
     HttpUrl,
     ModelChoice,
     ModelEntry,
     Models,
+    PriceTier,
     Provider,
     Text,
 )
@@ -179,6 +185,16 @@ def test_an_agents_own_model_comes_before_the_default() -> None:
     assert models.resolve(None, "work").id == "b"
 
 
+def test_an_agent_without_an_id_is_the_one_that_is_called_main() -> None:
+    agents = Agents(
+        defaults=AgentDefaults(model=ModelChoice(Text("mine/a"))),
+        list=(Agent(model=ModelChoice(Text("mine/b"), (Text("mine/c"),))),),
+    )
+    models = catalog(Config(agents=agents, models=Models(providers={"mine": provider_at(NOBODY)})))
+    assert models.default("main") == ModelRef("mine", "b")
+    assert models.fallbacks("main") == [ModelRef("mine", "c")]
+
+
 def test_mode_replace_finds_nothing_beside_the_config() -> None:
     config = Config(models=Models(mode="replace", providers={"mine": provider_at(NOBODY, "a")}))
     models = catalog(config, OPENAI_API_KEY="sk-1")
@@ -218,12 +234,13 @@ def test_what_is_configured_of_a_model_is_listed() -> None:
 @pytest.mark.parametrize(
     ("primary", "kind", "words"),
     [
+        ("other/model", ModelErrorKind.UNKNOWN_MODEL, "There is no provider 'other' in models.providers"),
         (
-            "anthropic/claude",
+            "gemini/pro",
             ModelErrorKind.UNKNOWN_MODEL,
-            "There is no provider 'anthropic' in models.providers",
+            "api 'google-generative-ai'; openclawd speaks openai-completions and anthropic-messages.",
         ),
-        ("gemini/pro", ModelErrorKind.UNKNOWN_MODEL, "openclawd speaks 'openai-completions' only so far"),
+        ("anthropic/claude", ModelErrorKind.BAD_KEY, "Set ANTHROPIC_API_KEY in the gateway's environment"),
         ("openai/gpt-5.1", ModelErrorKind.BAD_KEY, "Set OPENAI_API_KEY in the gateway's environment"),
         ("nonsense", ModelErrorKind.UNKNOWN_MODEL, "a model is named provider/model"),
     ],
@@ -254,3 +271,151 @@ async def test_a_deaf_server_where_ollama_should_be_delays_nothing_for_long(deaf
     await models.discover()
     assert models.default() == OFFLINE
     await models.aclose()
+
+
+# --- Anthropic, several providers, prices, what may take the place of what
+
+
+async def test_an_anthropic_key_in_the_environment_is_enough() -> None:
+    async with open_fake_provider(key="sk-ant-1") as provider:
+        models = catalog(ANTHROPIC_API_KEY="sk-ant-1", ANTHROPIC_BASE_URL=provider.url)
+        assert str(models.default()) == "anthropic/claude-sonnet-5-5"
+        model = models.resolve(None)
+        assert model.api == "anthropic-messages"
+        assert await said(model) == "You said: hello"
+        assert provider.requests[0].body["max_tokens"] == 128_000
+        await models.aclose()
+
+
+def test_anthropic_comes_before_openai() -> None:
+    models = catalog(ANTHROPIC_API_KEY="sk-ant-1", OPENAI_API_KEY="sk-1")
+    assert models.default().provider == "anthropic"
+    assert {entry.provider for entry in models.entries()} == {"anthropic", "openai", "openclawd"}
+
+
+def test_with_mode_replace_a_key_offers_nothing_but_can_be_named() -> None:
+    config = Config(models=Models(mode="replace"))
+    models = catalog(config, ANTHROPIC_API_KEY="sk-ant-1")
+    assert models.default() == OFFLINE
+    assert models.resolve("anthropic/claude-opus-5").provider == "anthropic"
+
+
+def test_a_configured_anthropic_speaks_its_own_api_and_the_list_is_the_files() -> None:
+    config = configured(anthropic=provider_at("https://api.anthropic.com", "claude-opus-5-5"))
+    models = catalog(config, ANTHROPIC_API_KEY="sk-ant-1")
+    assert [str(entry.ref) for entry in models.entries()] == ["anthropic/claude-opus-5-5", str(OFFLINE)]
+    assert models.resolve(None).api == "anthropic-messages"
+
+
+async def test_each_provider_has_its_own_key_and_wire() -> None:
+    async with open_fake_provider(key="one") as first, open_fake_provider(key="two") as second:
+        models = catalog(
+            configured(
+                a=provider_at(first.base_url, "x", api_key=Secret("one")),
+                b=provider_at(second.url, "x", api_key=Secret("two"), api=Text("anthropic-messages")),
+            )
+        )
+        assert await said(models.resolve("a/x")) == "You said: hello"
+        assert await said(models.resolve("b/x")) == "You said: hello"
+        assert [request.path for request in (*first.requests, *second.requests)] == [
+            "/v1/chat/completions",
+            "/v1/messages",
+        ]
+        await models.aclose()
+
+
+async def test_a_provider_without_a_key_in_the_file_takes_the_variable_that_is_named_after_it() -> None:
+    async with open_fake_provider(key="from-outside") as provider:
+        config = Config(models=Models(providers={"my-server": provider_at(provider.base_url, "x")}))
+        models = catalog(config, MY_SERVER_API_KEY="from-outside")
+        assert await said(models.resolve(None)) == "You said: hello"
+        assert ("my-server", "env") in [(status.name, status.key_from) for status in models.providers()]
+        await models.aclose()
+
+
+def test_where_keys_come_from_is_told() -> None:
+    models = catalog(
+        configured(
+            mine=provider_at(NOBODY, "x", api_key=Secret("1")),
+            openai=provider_at("https://api.openai.com/v1", "gpt-5.2"),
+            spoken=provider_at(NOBODY, "x", api=Text("google-generative-ai")),
+        ),
+        ANTHROPIC_API_KEY="sk-ant-1",
+    )
+    assert {status.name: (status.key_from, status.lacks_key) for status in models.providers()} == {
+        "mine": ("config", False),
+        "openai": (None, True),
+        "anthropic": ("env", False),
+        "ollama": (None, False),
+    }
+    assert models.unavailable("openai", 0) == Unavailable("missing-auth")
+    assert models.unavailable("mine", 0) is None
+
+
+async def test_a_key_that_was_refused_makes_its_provider_unavailable_until_it_is_taken() -> None:
+    async with open_fake_provider(key="right") as provider:
+        models = catalog(configured(a=provider_at(provider.base_url, "x", api_key=Secret("wrong"))))
+        with pytest.raises(ModelError):
+            await said(models.resolve("a/x"))
+        assert models.unavailable("a", 0) == Unavailable("auth-failed")
+        provider.key = "wrong"
+        await said(models.resolve("a/x"))
+        assert models.unavailable("a", 0) is None
+        await models.aclose()
+
+
+async def test_a_provider_that_wants_a_pause_is_unavailable_until_then() -> None:
+    async with open_fake_provider() as provider:
+        models = catalog(configured(a=provider_at(provider.base_url, "x")))
+        before_ms = int(time.time() * 1000)
+        with pytest.raises(ModelError):
+            await said(models.resolve("a/x"), "RATE_LIMIT_ALWAYS=300")
+        resting = models.unavailable("a", before_ms)
+        assert resting is not None
+        assert resting.reason == "cooldown"
+        assert resting.until_ms is not None
+        assert resting.until_ms >= before_ms + 300_000
+        assert models.unavailable("a", resting.until_ms) is None
+        await models.aclose()
+
+
+def test_prices_are_read_with_their_tiers() -> None:
+    tier = PriceTier(Amount(6.0), Amount(22.5), (Amount(200_000.0),), Amount(0.6), Amount(7.5))
+    cost = Cost(Amount(3.0), Amount(15.0), Amount(0.3), Amount(3.75), (tier,))
+    entry = ModelEntry(Text("a"), cost=cost)
+    models = catalog(configured(mine=Provider(HttpUrl(NOBODY), models=(entry, ModelEntry(Text("b"))))))
+    found = models.find("mine/a")
+    assert found is not None
+    assert found.prices == Prices(3, 15, 0.3, 3.75, long=((200_000, Prices(6, 22.5, 0.6, 7.5)),))
+    unknown = models.find("mine/b")
+    assert unknown is not None
+    assert unknown.prices is None
+    assert models.find("mine/c") is None
+
+
+def test_an_agents_own_fallbacks_take_the_place_of_the_defaults() -> None:
+    def choice(primary: str | None, *fallbacks: str) -> ModelChoice:
+        named = tuple(Text(name) for name in fallbacks)
+        return ModelChoice(Text(primary) if primary else None, named if fallbacks else None)
+
+    config = Config(
+        agents=Agents(
+            defaults=AgentDefaults(model=choice("mine/a", "mine/b", "mine/a", "mine/b")),
+            list=(
+                Agent(id=AgentId("own"), model=choice("mine/b", "mine/c")),
+                Agent(id=AgentId("alone"), model=attrs.evolve(choice("mine/c"), fallbacks=())),
+                Agent(id=AgentId("plain"), model=choice("mine/c")),
+            ),
+        ),
+        models=Models(providers={"mine": provider_at(NOBODY, "a", "b", "c")}),
+    )
+    models = catalog(config)
+    fallbacks = {
+        name: [str(ref) for ref in models.fallbacks(name)] for name in (None, "own", "alone", "plain")
+    }
+    assert fallbacks == {
+        None: ["mine/b"],
+        "own": ["mine/c"],
+        "alone": [],
+        "plain": ["mine/b", "mine/a"],
+    }

@@ -4,6 +4,7 @@ import pyjson5
 import pytest
 import trio
 
+from openclawd.agents.attached import left_out, whole_file
 from openclawd.agents.facts import GatewayFacts
 from openclawd.agents.greeting import NEW_SESSION_PROMPT
 from openclawd.agents.model import Completion, ModelMessage, ModelRequest, Usage
@@ -112,3 +113,17 @@ async def test_it_answers_the_last_thing_that_was_said(autojump_clock: trio.test
     await OfflineModel(lambda: FACTS).complete(ModelRequest(turns, "agent:main:main"), heard.deltas.append)
     assert "up for" in heard.text
     assert "1.2.3" not in heard.text
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        (left_out("cat.png", "this model takes no images"), "the file that came with your message"),
+        (whole_file("a.md", "the status of my model\n\nmore") + "\n\n" + whole_file("b", ""), "the 2 files"),
+    ],
+)
+def test_files_are_owned_up_to_and_not_read(question: str, told: str) -> None:
+    alone = answer(question, FACTS)
+    assert f"I cannot look at {told}" in alone
+    assert "gateway's own figures" not in alone
+    assert answer(f"{question}\n\nuptime", FACTS).endswith(answer("uptime", FACTS))

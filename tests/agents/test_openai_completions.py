@@ -2,11 +2,13 @@
 
 from functools import partial
 
+import pytest
 import trio
 import trio.testing
 
-from openclawd.agents.model import Completion, TextDelta, Usage
-from openclawd.agents.openai_completions import CompletionsModel, CompletionsProvider
+from openclawd.agents.model import Completion, Image, TextDelta, Usage
+from openclawd.agents.openai_completions import CompletionsModel
+from openclawd.agents.provider import Provider
 from openclawd.config.secret import Secret
 from tests.agents.asking import KEY, Heard, ask, endpoint, question
 from tests.fake_provider import SPLIT_TEXT, open_fake_provider
@@ -60,7 +62,7 @@ async def test_user_and_password_of_a_base_url_become_basic_authorization() -> N
 async def test_configured_headers_go_along() -> None:
     async with open_fake_provider() as provider:
         headers = {"X-Title": "openclawd", "X-Team-Key": Secret("hush-hush")}
-        server = CompletionsProvider(endpoint(provider.base_url, extra_headers=headers))
+        server = Provider(endpoint(provider.base_url, extra_headers=headers))
         await CompletionsModel(server, "fake-model").complete(question("hello"), Heard().deltas.append)
         await server.aclose()
     assert provider.requests[0].headers["x-title"] == "openclawd"
@@ -69,7 +71,7 @@ async def test_configured_headers_go_along() -> None:
 
 async def test_the_limit_of_the_request_comes_before_the_models_own() -> None:
     async with open_fake_provider() as provider:
-        server = CompletionsProvider(endpoint(provider.base_url))
+        server = Provider(endpoint(provider.base_url))
         model = CompletionsModel(server, "fake-model", max_tokens=1000)
         await model.complete(question("hello"), Heard().deltas.append)
         await model.complete(question("hello", max_tokens=7), Heard().deltas.append)
@@ -77,9 +79,41 @@ async def test_the_limit_of_the_request_comes_before_the_models_own() -> None:
     assert [request.body["max_tokens"] for request in provider.requests] == [1000, 7]
 
 
+async def test_images_go_as_data_urls_before_the_words() -> None:
+    async with open_fake_provider() as provider:
+        heard = await ask(provider.base_url, "what is this?", images=(Image("image/gif", b"GIF89a"),))
+    assert provider.requests[0].body["messages"][1]["content"] == [
+        {"type": "image_url", "image_url": {"url": "data:image/gif;base64,R0lGODlh"}},
+        {"type": "text", "text": "what is this?"},
+    ]
+    assert heard.text == "You said: what is this? [with image/gif]"
+
+
+@pytest.mark.parametrize(
+    ("model", "reasons", "level", "effort"),
+    [
+        ("qwen3", True, "high", "high"),
+        ("qwen3", True, "off", None),
+        ("qwen3", False, "high", None),
+        ("gpt-5-mini", True, "off", "minimal"),
+        ("gpt-5.2", True, "off", "none"),
+        ("gpt-5.2", True, "xhigh", "xhigh"),
+        ("gpt-6-sol", True, "off", "none"),
+        ("openai/gpt-6.2-sol", True, "off", "low"),
+        ("o3", True, "off", "low"),
+    ],
+)
+async def test_thinking_becomes_the_effort_of_a_model_that_reasons(
+    model: str, reasons: bool, level: str, effort: str | None
+) -> None:
+    async with open_fake_provider() as provider:
+        await ask(provider.base_url, "hello", model=model, reasons=reasons, thinking=level)
+    assert provider.requests[0].body.get("reasoning_effort") == effort
+
+
 async def test_the_next_turn_reuses_the_connection() -> None:
     async with open_fake_provider() as provider:
-        server = CompletionsProvider(endpoint(provider.base_url))
+        server = Provider(endpoint(provider.base_url))
         for _ in range(3):
             await CompletionsModel(server, "fake-model").complete(question("hello"), Heard().deltas.append)
         await server.aclose()
@@ -88,7 +122,7 @@ async def test_the_next_turn_reuses_the_connection() -> None:
 
 async def test_a_connection_that_the_server_closed_meanwhile_is_made_anew() -> None:
     async with open_fake_provider() as provider:
-        server = CompletionsProvider(endpoint(provider.base_url))
+        server = Provider(endpoint(provider.base_url))
         for message in ("CLOSE_AFTER", "hello"):
             heard = Heard()
             await CompletionsModel(server, "fake-model").complete(question(message), heard.deltas.append)
@@ -187,7 +221,7 @@ async def test_a_delta_is_emitted_while_the_provider_pauses_after_it() -> None:
             heard.deltas.append(TextDelta(str(delta)))
             first.set()
 
-        server = CompletionsProvider(endpoint(provider.base_url))
+        server = Provider(endpoint(provider.base_url))
         model = CompletionsModel(server, "fake-model")
         nursery.start_soon(model.complete, question("HANG_MIDDLE"), emit)
         with trio.fail_after(PATIENCE_S):
@@ -200,7 +234,7 @@ async def test_a_delta_is_emitted_while_the_provider_pauses_after_it() -> None:
 async def test_cancelling_closes_the_connection_at_once() -> None:
     for message in ("SLOW=1000", "HANG", "HANG_HEAD", "HANG_MIDDLE"):
         async with open_fake_provider() as provider:
-            server = CompletionsProvider(endpoint(provider.base_url))
+            server = Provider(endpoint(provider.base_url))
             model = CompletionsModel(server, "fake-model")
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(model.complete, question(message), Heard().deltas.append)
@@ -215,7 +249,7 @@ async def test_cancelling_closes_the_connection_at_once() -> None:
 
 async def test_a_cancelled_turn_leaves_the_provider_usable() -> None:
     async with open_fake_provider() as provider:
-        server = CompletionsProvider(endpoint(provider.base_url))
+        server = Provider(endpoint(provider.base_url))
         model = CompletionsModel(server, "fake-model")
         with trio.CancelScope() as scope:
             await model.complete(question("SLOW"), lambda _: scope.cancel())
@@ -228,7 +262,7 @@ async def test_a_cancelled_turn_leaves_the_provider_usable() -> None:
 
 async def test_turns_run_side_by_side() -> None:
     async with open_fake_provider() as provider:
-        server = CompletionsProvider(endpoint(provider.base_url))
+        server = Provider(endpoint(provider.base_url))
         model = CompletionsModel(server, "fake-model")
         heard = [Heard() for _ in range(20)]
         async with trio.open_nursery() as nursery:

@@ -1,21 +1,18 @@
 """What can go wrong at a provider, each against a real server on loopback, and what the user reads then."""
 
 import os
-import ssl
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from openclawd.agents.entries import ANTHROPIC_MESSAGES, OPENAI_COMPLETIONS
 from openclawd.agents.model import ModelErrorKind
 from tests.agents.asking import KEY, SHORT, ask, ask_in_vain
 from tests.fake_provider import open_fake_provider
+from tests.support.certificate import server_certificate
 
 NOBODY = "http://127.0.0.1:1/v1"
 
@@ -28,6 +25,8 @@ REFUSALS = [
     ("QUOTA", ModelErrorKind.RATE_LIMITED, ["no credit or quota left", "Top it up"]),
     ("RATE_LIMIT_ALWAYS", ModelErrorKind.RATE_LIMITED, ["takes no more requests", "Try again in 1 s."]),
     ("RATE_LIMIT_ALWAYS=300", ModelErrorKind.RATE_LIMITED, ["Try again in 5 minutes."]),
+    ("BUSY", ModelErrorKind.OVERLOADED, ["trouble on its side (HTTP 529) (Overloaded)"]),
+    ("TOO_LARGE", ModelErrorKind.CONTEXT_TOO_LONG, ["longer than fake-model can take in"]),
     ("FAIL", ModelErrorKind.OVERLOADED, ["trouble on its side (HTTP 500)", "choose another model"]),
     ("WEB_PAGE", ModelErrorKind.PROTOCOL, ["it is a web page", "Check baseUrl."]),
     ("REDIRECT", ModelErrorKind.PROTOCOL, ["sends requests elsewhere (HTTP 307)", "Check baseUrl."]),
@@ -37,20 +36,26 @@ REFUSALS = [
 ]
 
 
+APIS = pytest.mark.parametrize("api", [OPENAI_COMPLETIONS, ANTHROPIC_MESSAGES])
+
+
+@APIS
 @pytest.mark.parametrize(("message", "kind", "words"), REFUSALS, ids=[row[0] for row in REFUSALS])
 async def test_a_failure_reaches_the_user_in_words(
-    message: str, kind: ModelErrorKind, words: list[str]
+    message: str, kind: ModelErrorKind, words: list[str], api: str
 ) -> None:
     async with open_fake_provider() as provider:
-        error, heard = await ask_in_vain(provider.base_url, message)
+        error, heard = await ask_in_vain(provider.base_url, message, api=api)
     assert error.kind is kind
     assert [word for word in words if word not in str(error)] == []
     assert heard.text == ""
 
 
+@APIS
 @pytest.mark.parametrize(
     ("message", "kind", "text"),
     [
+        ("OVERLOADED_INSIDE", ModelErrorKind.OVERLOADED, "So far "),
         ("BREAK_OFF", ModelErrorKind.BROKEN_OFF, "This is where "),
         ("RESET", ModelErrorKind.BROKEN_OFF, "This is where "),
         ("END_EARLY", ModelErrorKind.BROKEN_OFF, "This is where "),
@@ -60,26 +65,28 @@ async def test_a_failure_reaches_the_user_in_words(
     ],
 )
 async def test_what_was_said_before_a_failure_stays_said(
-    message: str, kind: ModelErrorKind, text: str
+    message: str, kind: ModelErrorKind, text: str, api: str
 ) -> None:
     async with open_fake_provider() as provider:
-        error, heard = await ask_in_vain(provider.base_url, message, patience=SHORT)
+        error, heard = await ask_in_vain(provider.base_url, message, api=api, patience=SHORT)
     assert error.kind is kind
     assert heard.text == text
     assert len(provider.requests) == 1, "never asked twice once something was said"
 
 
-async def test_the_key_is_in_no_error_even_if_the_provider_repeats_it() -> None:
+@APIS
+async def test_the_key_is_in_no_error_even_if_the_provider_repeats_it(api: str) -> None:
     async with open_fake_provider() as provider:
         for message in ("BAD_KEY", "ECHO_KEY"):
-            error, _ = await ask_in_vain(provider.base_url, message)
+            error, _ = await ask_in_vain(provider.base_url, message, api=api)
             assert KEY not in str(error)
     assert "your key *** is odd" in str(error)
 
 
-async def test_a_missing_key_is_called_missing() -> None:
+@APIS
+async def test_a_missing_key_is_called_missing(api: str) -> None:
     async with open_fake_provider(key="another") as provider:
-        error, _ = await ask_in_vain(provider.base_url, "hello", key=None)
+        error, _ = await ask_in_vain(provider.base_url, "hello", api=api, key=None)
     assert "acme wants an API key" in str(error)
 
 
@@ -147,35 +154,8 @@ async def test_a_wait_longer_than_half_a_minute_is_told_and_not_waited_for() -> 
     assert len(provider.requests) == 1
 
 
-def _certificate(directory: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's TLS context for 127.0.0.1, and the file with its (self-signed) certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fake provider")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    files = directory / "certificate.pem", directory / "key.pem"
-    files[0].write_bytes(certificate.public_bytes(pem))
-    files[1].write_bytes(secret)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(*files)
-    return context, files[0]
-
-
 async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
-    context, _ = _certificate(tmp_path)
+    context, _ = server_certificate(tmp_path)
     async with open_fake_provider(ssl_context=context) as provider:
         error, _ = await ask_in_vain(f"https://localhost:{provider.port}/v1", "hello")
     assert error.kind is ModelErrorKind.UNREACHABLE
@@ -186,7 +166,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) 
 async def test_ssl_cert_file_vouches_for_a_private_authority(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context, certificate = _certificate(tmp_path)
+    context, certificate = server_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     async with open_fake_provider(ssl_context=context) as provider:
         heard = await ask(f"https://localhost:{provider.port}/v1", "hello")
