@@ -5,35 +5,25 @@ while its run still waits, and yet stands behind the answers to everything accep
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
 
-import attrs
 import orjson
 
+from openclawd.store.administration import Administration
+from openclawd.store.appending import place
 from openclawd.store.database import Database
+from openclawd.store.directory import Directory
+from openclawd.store.messages import Messages
 from openclawd.store.records import (
     Attachment,
-    Glimpse,
     Message,
     SessionRecord,
     StoredMessage,
     Transcript,
 )
-from openclawd.store.runs import select_unfinished
-
-_SELECT: Final = (
-    "SELECT session_key, session_id, label, created_at_ms, updated_at_ms, provider, model,"
-    " input_tokens, output_tokens, total_tokens, aborted_last_run, settings FROM sessions"
-)
-
-_FIRST_OF_USER: Final = (
-    "SELECT body FROM messages WHERE session_id = ? AND shown = 1 AND role = 'user'"
-    " ORDER BY run_seq, id LIMIT 1"
-)
-_LAST: Final = (
-    "SELECT body FROM messages WHERE session_id = ? AND shown = 1 ORDER BY run_seq DESC, id DESC LIMIT 1"
-)
+from openclawd.store.run_rows import select_unfinished
+from openclawd.store.session_record import SELECT_SESSIONS, find_session, session_record
+from openclawd.store.spending import Spending
 
 
 class Conversations:
@@ -41,6 +31,10 @@ class Conversations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.messages = Messages(database)
+        self.directory = Directory(database)
+        self.administration = Administration(database)
+        self.spending = Spending(database)
 
     async def transcript(self, session_key: str, limit: int, *, offset: int = 0) -> Transcript:
         """Shown messages and what is unfinished, at one moment: the last `limit`, but for the newest
@@ -48,20 +42,24 @@ class Conversations:
         """
 
         def job(connection: sqlite3.Connection) -> Transcript:
-            session = _session(connection, session_key)
+            session = find_session(connection, session_key)
             unfinished = select_unfinished(connection, session_key)
             if session is None:
                 return Transcript(None, (), 0, unfinished)
             rows = connection.execute(
-                "SELECT id, body FROM messages WHERE session_id = ? AND shown = 1"
+                "SELECT id, run_seq, role, body FROM messages WHERE session_id = ? AND shown = 1"
                 " ORDER BY run_seq DESC, id DESC LIMIT ? OFFSET ?",
                 (session.session_id, limit, offset),
             ).fetchall()
-            (total,) = connection.execute(
-                "SELECT COUNT(*) FROM messages WHERE session_id = ? AND shown = 1", (session.session_id,)
+            total, last_id = connection.execute(
+                "SELECT COUNT(*), COALESCE(MAX(id), 0) FROM messages WHERE session_id = ? AND shown = 1",
+                (session.session_id,),
             ).fetchone()
-            messages = tuple(StoredMessage(row[0], orjson.loads(row[1])) for row in reversed(rows))
-            return Transcript(session.session_id, messages, total, unfinished)
+            messages = tuple(
+                StoredMessage(id_, place(run_seq, role), orjson.loads(body))
+                for id_, run_seq, role, body in reversed(rows)
+            )
+            return Transcript(session.session_id, messages, total, unfinished, last_id)
 
         return await self._database.read(job)
 
@@ -108,46 +106,16 @@ class Conversations:
 
     async def session(self, session_key: str) -> SessionRecord | None:
         """The session of a key, if anything was ever said in it."""
-        return await self._database.read(lambda connection: _session(connection, session_key))
+        return await self._database.read(lambda connection: find_session(connection, session_key))
 
     async def sessions(self, *, since_ms: int = 0) -> list[SessionRecord]:
         """Sessions changed since then, the newest first."""
 
         def job(connection: sqlite3.Connection) -> list[SessionRecord]:
             rows = connection.execute(
-                f"{_SELECT} WHERE updated_at_ms >= ? ORDER BY updated_at_ms DESC, session_key", (since_ms,)
+                f"{SELECT_SESSIONS} WHERE updated_at_ms >= ? ORDER BY updated_at_ms DESC, session_key",
+                (since_ms,),
             ).fetchall()
-            return [_record(row) for row in rows]
+            return [session_record(row) for row in rows]
 
         return await self._database.read(job)
-
-    async def glimpses(self, session_ids: Iterable[str]) -> dict[str, Glimpse]:
-        """The first user message and the last message of each conversation."""
-        wanted = tuple(session_ids)
-
-        def job(connection: sqlite3.Connection) -> dict[str, Glimpse]:
-            return {
-                session_id: Glimpse(
-                    _one(connection, _FIRST_OF_USER, session_id),
-                    _one(connection, _LAST, session_id),
-                )
-                for session_id in wanted
-            }
-
-        return await self._database.read(job)
-
-
-def _session(connection: sqlite3.Connection, session_key: str) -> SessionRecord | None:
-    row = connection.execute(f"{_SELECT} WHERE session_key = ?", (session_key,)).fetchone()
-    return None if row is None else _record(row)
-
-
-def _record(row: tuple[Any, ...]) -> SessionRecord:
-    *columns, settings = row
-    record = SessionRecord(*columns)
-    return attrs.evolve(record, settings=orjson.loads(settings))
-
-
-def _one(connection: sqlite3.Connection, query: str, session_id: str) -> Message | None:
-    row = connection.execute(query, (session_id,)).fetchone()
-    return None if row is None else orjson.loads(row[0])

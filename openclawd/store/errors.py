@@ -15,6 +15,10 @@ class StoreError(Exception):
         self.cure = cure
 
 
+class ConversationChanged(Exception):
+    """A message was meant for another conversation than the one that its session key stands for now."""
+
+
 def damaged(path: Path, detail: str) -> StoreError:
     """Not a database, or no longer one."""
     return StoreError(

@@ -82,7 +82,8 @@ class Submission:
     `message` is the user's words for a turn, the answer for a command. `shown` is false for a prompt of
     ours, which the model reads and the history does not show. `fresh` begins a new conversation under the
     same key; `new_session_id` names it, or the first one of an unknown key. `settings` are merged into
-    those of the session (None takes one away) in the same moment.
+    those of the session (None takes one away) in the same moment. With `expected_session_id` the message is
+    taken only for that conversation.
     """
 
     run_id: str
@@ -97,14 +98,19 @@ class Submission:
     options: RunOptions = RunOptions()
     attachments: tuple[Attachment, ...] = ()
     settings: Mapping[str, Any] = attrs.field(factory=dict)
+    expected_session_id: str | None = None
 
 
 @attrs.frozen
 class Accepted:
-    """The run of a submission: its own (`new`), or the earlier one that had the same id."""
+    """The run of a submission: its own (`new`), or the earlier one that had the same id.
+
+    `message` is what it added to the shown transcript.
+    """
 
     run: RunRecord
     new: bool
+    message: "StoredMessage | None" = None
 
 
 @attrs.frozen
@@ -126,6 +132,27 @@ class Ending:
     provider: str | None = None
     model: str | None = None
     tokens: TokenCount | None = None
+    timed_out: bool = False
+    """Aborted by the run's time limit, not by a person."""
+
+
+@attrs.frozen
+class LastRun:
+    """The run of a session that ended last; commands are not meant."""
+
+    run_id: str
+    state: RunState
+    timed_out: bool
+    started_at_ms: int | None
+    ended_at_ms: int
+    error: str | None
+
+
+@attrs.frozen
+class Finished:
+    """A run got its outcome; `message` is what that added to the transcript."""
+
+    message: "StoredMessage | None"
 
 
 @attrs.frozen
@@ -161,13 +188,19 @@ class SessionRecord:
     aborted_last_run: bool = attrs.field(converter=bool)
     settings: Mapping[str, Any] = attrs.field(factory=dict)
     """What was chosen for it, by the names of `sessions.patch`; `model` is `provider/model`."""
+    opening: str | None = None
+    """How its conversation begins, on one line."""
+    last_interaction_at_ms: int | None = None
+    """When a person last said something in it."""
+    last_run: LastRun | None = None
 
 
 @attrs.frozen
 class StoredMessage:
-    """A message and its number: unique for ever, and in the order of writing."""
+    """A message and its numbers: `id` is unique for ever, `seq` grows along the transcript, with gaps."""
 
     id: int
+    seq: int
     body: Message
 
 
@@ -175,18 +208,12 @@ class StoredMessage:
 class Transcript:
     """A session as a client sees it: shown messages, oldest first, and the runs that are not finished.
 
-    `total` counts all that are shown, also those that were not asked for.
+    `total` counts all that are shown, also those that were not asked for, and `last_id` is the id of the
+    one of them that was written last, 0 without any.
     """
 
     session_id: str | None
     messages: tuple[StoredMessage, ...]
     total: int
     unfinished: tuple[RunRecord, ...]
-
-
-@attrs.frozen
-class Glimpse:
-    """Enough of a conversation to recognise it in a list."""
-
-    first_user: Mapping[str, Any] | None
-    last: Mapping[str, Any] | None
+    last_id: int = 0

@@ -9,7 +9,10 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+import orjson
+
 from openclawd.store.errors import newer
+from openclawd.store.message_facts import has_failed, opening_of, said_at
 
 _FIRST: Final = (
     """
@@ -68,6 +71,31 @@ _SETTINGS_AND_COSTS: Final = (
     # stands before was compacted.
     "ALTER TABLE sessions ADD COLUMN settings TEXT NOT NULL DEFAULT '{}'",
     "ALTER TABLE sessions ADD COLUMN context_from INTEGER NOT NULL DEFAULT 0",
+    # How the conversation begins (what a list calls it by and is searched for), when a person last said
+    # something, and the last run that ended, one JSON object: a list then reads no messages and no runs.
+    "ALTER TABLE sessions ADD COLUMN opening TEXT",
+    "ALTER TABLE sessions ADD COLUMN last_interaction_at_ms INTEGER",
+    "ALTER TABLE sessions ADD COLUMN last_run TEXT",
+    """
+    UPDATE sessions SET opening = (
+        SELECT opening_of(body) FROM messages
+        WHERE messages.session_id = sessions.session_id AND shown = 1 AND role = 'user'
+        ORDER BY run_seq, id LIMIT 1
+    )
+    """,
+    # Conversations that a key stood for before, so that all of them go when the session is deleted.
+    "CREATE TABLE former_conversations (session_key TEXT NOT NULL, session_id TEXT NOT NULL)",
+    "CREATE INDEX former_conversations_of_session ON former_conversations (session_key)",
+    """
+    INSERT INTO former_conversations SELECT DISTINCT session_key, session_id FROM runs
+    WHERE session_id NOT IN (SELECT session_id FROM sessions)
+    """,
+    # When a message was said and whether it tells of a failure, so that days are counted without reading any;
+    # what was never shown has no time and counts nowhere.
+    "ALTER TABLE messages ADD COLUMN at_ms INTEGER",
+    "ALTER TABLE messages ADD COLUMN failed INTEGER NOT NULL DEFAULT 0",
+    "UPDATE messages SET at_ms = said_at(body), failed = has_failed(body) WHERE shown = 1",
+    "CREATE INDEX messages_by_time ON messages (at_ms, session_id, role, failed)",
     "ALTER TABLE runs ADD COLUMN options TEXT NOT NULL DEFAULT '{}'",
     # Beside the messages, which are read far more often than what is attached to them.
     """
@@ -103,6 +131,7 @@ _SETTINGS_AND_COSTS: Final = (
     )
     """,
     "CREATE INDEX usage_by_time ON usage (at_ms)",
+    "CREATE INDEX usage_of_session ON usage (session_id)",
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SETTINGS_AND_COSTS)
@@ -113,6 +142,13 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found > len(MIGRATIONS):
         raise newer(path, found, len(MIGRATIONS))
+    # In Python: a SQLite may have been built without its JSON functions.
+    for name, function in (
+        ("opening_of", opening_of),
+        ("said_at", said_at),
+        ("has_failed", has_failed),
+    ):
+        connection.create_function(name, 1, lambda body, of=function: of(orjson.loads(body)))
     for number, statements in enumerate(MIGRATIONS[found:], start=found + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:

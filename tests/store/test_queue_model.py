@@ -83,7 +83,8 @@ async def _perform(
     elif operation == "finish":
         assert isinstance(more, RunState)
         run = runs.get(subject)
-        assert await queue.finish(subject, Ending(more), 2) is (run is not None and run.unfinished)
+        finished = await queue.finish(subject, Ending(more), 2)
+        assert (finished is not None) is (run is not None and run.unfinished)
         if run is not None and run.unfinished:
             run.state = more
     elif operation == "requeue":

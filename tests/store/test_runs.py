@@ -134,7 +134,9 @@ async def test_a_hidden_prompt_is_read_by_the_model_and_not_by_people(database: 
     run = (await queue.accept(turn("our prompt", shown=False))).run
     assert await shown(conversations) == []
     assert words(await conversations.context(run.session_id, run.seq, 10_000, text_length)) == ["our prompt"]
-    assert (await conversations.glimpses([run.session_id]))[run.session_id].first_user is None
+    session = await conversations.session(KEY)
+    assert session is not None
+    assert session.opening is None
 
 
 async def test_a_command_is_finished_the_moment_it_is_accepted(database: Database) -> None:
