@@ -1,10 +1,11 @@
-"""`openclawd config`: look at the configuration and check it. Secrets are shown covered."""
+"""`openclawd config`: look at the configuration, change it and check it. Secrets are shown covered."""
 
 import argparse
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from openclawd.cli import config_edit
 from openclawd.cli.arguments import Commands, add_json
 from openclawd.cli.failure import Failure
 from openclawd.cli.output import print_json
@@ -12,12 +13,13 @@ from openclawd.daemon.exit_codes import ExitCode
 
 
 def add_commands(families: Commands) -> None:
-    config = families.add_parser("config", help="look at the configuration and check it")
+    config = families.add_parser("config", help="look at the configuration, change it, check it")
     actions = config.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="action")
 
     get = actions.add_parser("get", help="print a value, or all of the file")
     get.add_argument("path", metavar="PATH", nargs="?", default="", help="such as gateway.port")
     get.set_defaults(handler=_get)
+    config_edit.add_commands(actions)
     validate = actions.add_parser("validate", help="check the file; exit code 78 when something is wrong")
     validate.set_defaults(handler=_validate)
     file = actions.add_parser("file", help="print where the file is")

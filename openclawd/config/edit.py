@@ -1,18 +1,17 @@
 """Edits of the configuration file that leave everything else as the person wrote it.
 
 Guaranteed: comments, order, quotes, commas, indentation and line ends outside the edited value stay; the
-result, read again, says exactly what was intended, or EditError is raised and nothing is written; and a
-reader (or a power cut) finds the old file or the new one, never a part of either.
+result, read again, says exactly what was intended, or EditError is raised and nothing is written.
 """
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import orjson
 
 from openclawd.config import splice
+from openclawd.config.atomic import write_atomic
 from openclawd.config.load import LoadedConfig, load_config, load_text
 from openclawd.config.problems import ConfigError, ConfigProblem
 from openclawd.config.reading import NotReadable, parse
@@ -46,26 +45,23 @@ def set_value(text: str, path: Sequence[str], value: object) -> str:
     return _verified(result, intended)
 
 
-def write_atomic(path: Path, text: str, *, backup: Path) -> None:
-    """Replace the file by `text`: mode 0600, durable when this returns. Raises OSError.
-
-    The old one is kept as `backup`. A symbolic link stays and its target is replaced; a file that root
-    edits keeps its owner.
-    """
-    target = Path(os.path.realpath(path))
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data = text.encode()
-    try:
-        previous = target.read_bytes()
-    except FileNotFoundError:
-        previous = None
-    if previous == data:
-        return
-    if previous is not None:
-        backup.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _replace(backup, previous, like=target)
-    _replace(target, data, like=target)
-    _sync_folder(target.parent)
+def unset_value(text: str, path: Sequence[str]) -> str:
+    """`text` without the member or item at `path`; unchanged when there is none. Raises EditError."""
+    document = _document(text, path)
+    intended, found = _without(document, list(path))
+    if not found:
+        return text
+    again = True
+    while again:
+        root = scan(text).root
+        holder, _, missing = _deepest(root, path[:-1]) if root is not None else (None, 0, [])
+        child = holder.child(path[-1]) if holder is not None and not missing else None
+        if holder is None or child is None or holder.children is None:
+            break
+        text = splice.removed(text, holder, holder.children.index(child))
+        # A key may stand there twice, an item not.
+        again = holder.opener == "{"
+    return _verified(text, intended)
 
 
 def ensure_token(loaded: LoadedConfig) -> LoadedConfig:
@@ -74,13 +70,13 @@ def ensure_token(loaded: LoadedConfig) -> LoadedConfig:
     A new one is 48 hex digits and saved before this returns.
     """
     paths, path = loaded.paths, ("gateway", "auth", "token")
-    fresh = load_config(paths, loaded.environ)
+    fresh = load_config(paths, loaded.process_environ)
     token = fresh.config.gateway.auth.token
     if token is not None and token.reveal().strip():
         return fresh
     try:
         text = set_value(fresh.raw, path, os.urandom(_TOKEN_BYTES).hex())
-        made = load_text(paths, text, loaded.environ)
+        made = load_text(paths, text, loaded.process_environ)
         write_atomic(paths.config_file, text, backup=paths.config_backup)
     except (EditError, OSError) as error:
         reason = f"a new token cannot be saved: {getattr(error, 'strerror', None) or error}"
@@ -115,7 +111,24 @@ def _with(value: object, path: list[str], new: object, above: tuple[str, ...]) -
         index = int(step)
         below = _with(value[index], rest, new, (*above, step)) if index < len(value) else _nested(rest, new)
         return [*value[:index], below, *value[index + 1 :]]
-    raise EditError(f"{'.'.join(above)} has no place for {step}; set it as a whole")
+    raise EditError(f"{'.'.join(above)} has no place for {step}; set or unset it as a whole")
+
+
+def _without(value: object, path: list[str]) -> tuple[object, bool]:
+    """A copy of `value` without what is at `path`, and whether there was something."""
+    step, *rest = path
+    if isinstance(value, dict) and step in value:
+        if not rest:
+            return {key: item for key, item in value.items() if key != step}, True
+        below, found = _without(value[step], rest)
+        return {**value, step: below}, found
+    if isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+        index = int(step)
+        if not rest:
+            return [*value[:index], *value[index + 1 :]], True
+        below, found = _without(value[index], rest)
+        return [*value[:index], below, *value[index + 1 :]], found
+    return value, False
 
 
 def _nested(path: Sequence[str], value: object) -> object:
@@ -162,40 +175,3 @@ def _deepest(root: Node, path: Sequence[str]) -> tuple[Node, int, list[str]]:
             return node, start, list(path[index:])
         node, start = child.value, child.start
     return node, start, []
-
-
-# --- the disk
-
-
-def _replace(target: Path, data: bytes, *, like: Path) -> None:
-    """Put `data` in the place of `target` in one step, owned as `like` is."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(temporary, flags, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _keep_owner(descriptor, like)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _keep_owner(descriptor: int, like: Path) -> None:
-    """Root edits for others: a file that its daemon cannot read any more would be no edit."""
-    if os.geteuid() != 0:
-        return
-    owner = (like if like.exists() else like.parent).stat()
-    os.fchown(descriptor, owner.st_uid, owner.st_gid)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without this a rename may be lost in a power cut (rename(2), fsync(2))."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Final
 
 import attrs
@@ -33,7 +32,7 @@ class LoadedConfig:
     """One reading of the file.
 
     `raw` is its text and `document` what that says, `${VAR}` not replaced; `hash` is the SHA-256 of the text
-    in hex. `environ` is the process environment, with the file's `env` where it has nothing.
+    in hex. `environ` is `process_environ`, with the file's `env` where that has nothing.
     """
 
     paths: Paths
@@ -44,6 +43,7 @@ class LoadedConfig:
     hash: str
     notices: tuple[str, ...]
     environ: Mapping[str, str] = attrs.field(repr=False)
+    process_environ: Mapping[str, str] = attrs.field(repr=False)
 
     def problem(self, path: tuple[str | int, ...], sentence: str, hint: str | None = None) -> ConfigProblem:
         """A problem with what stands at `path`, with its line."""
@@ -54,7 +54,7 @@ def load_config(paths: Paths, environ: Mapping[str, str] | None = None) -> Loade
     """The configuration as it is on disk now; a missing file is an empty one. Raises ConfigError."""
     source = str(paths.config_file)
     try:
-        data = _read(paths.config_file)
+        data = read_bytes(paths)
         raw = reading.decode_text(data) if data is not None else ""
     except reading.NotReadable as error:
         raise ConfigError((ConfigProblem("", None, str(error), error.line),), source=source) from error
@@ -87,14 +87,15 @@ def load_text(
         hash=hashlib.sha256(raw.encode()).hexdigest(),
         notices=notices(outcome),
         environ=overlaid(around, variables),
+        process_environ=around,
     )
 
 
-def _read(path: Path) -> bytes | None:
-    """The bytes of the file, None when there is none. Raises OSError, NotReadable."""
+def read_bytes(paths: Paths) -> bytes | None:
+    """What is in the file, None when there is none. Raises OSError, NotReadable."""
     try:
         # O_NONBLOCK: opening a FIFO must not wait for its other end.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(paths.config_file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     with os.fdopen(descriptor, "rb") as file:

@@ -18,6 +18,8 @@ from openclawd.config.stock_keys import Table
 Port = NewType("Port", int)
 # 1 or more
 Count = NewType("Count", int)
+# a number, 0 or more
+Amount = NewType("Amount", float)
 # at least one character
 Text = NewType("Text", str)
 # http:// or https:// with a host
@@ -106,6 +108,7 @@ class ModelChoice:
     OPEN: ClassVar[bool] = True
 
     primary: Text | None = None
+    fallbacks: tuple[Text, ...] | None = None
 
 
 @attrs.frozen
@@ -165,6 +168,30 @@ class Agents:
 
 
 @attrs.frozen
+class PriceTier:
+    """models.providers.*.models[].cost.tieredPricing[]: prices of prompts from `range[0]` tokens on."""
+
+    input: Amount
+    output: Amount
+    range: tuple[Amount, ...]
+    cache_read: Amount = Amount(0.0)
+    cache_write: Amount = Amount(0.0)
+
+
+@attrs.frozen
+class Cost:
+    """models.providers.*.models[].cost: US dollars a million tokens; unknown without both of the first."""
+
+    OPEN: ClassVar[bool] = True
+
+    input: Amount | None = None
+    output: Amount | None = None
+    cache_read: Amount = Amount(0.0)
+    cache_write: Amount = Amount(0.0)
+    tiered_pricing: tuple[PriceTier, ...] = ()
+
+
+@attrs.frozen
 class ModelEntry:
     """models.providers.*.models[]; a model without a name is called by its id."""
 
@@ -177,6 +204,7 @@ class ModelEntry:
     input: tuple[str, ...] = ("text",)
     context_window: Count | None = None
     max_tokens: Count | None = None
+    cost: Cost | None = None
 
 
 @attrs.frozen

@@ -48,6 +48,11 @@ class Paths:
         return self.own_dir / "openclaw.json.bak"
 
     @property
+    def identity_file(self) -> Path:
+        """The gateway's own key."""
+        return self.own_dir / "identity.pem"
+
+    @property
     def lock_file(self) -> Path:
         return self.own_dir / "gateway.lock"
 

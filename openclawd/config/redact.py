@@ -7,10 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from openclawd.config.load import LoadedConfig
 from openclawd.config.reading import NotReadable
-from openclawd.config.secret_names import hides
-from openclawd.config.syntax import Node, scan
+from openclawd.config.secret_names import IN_URL, hides
+from openclawd.config.syntax import Node, Syntax, scan
 
 # Stock's own mark (protocol.md 6.1, config.get).
 REDACTED: Final = "__OPENCLAW_REDACTED__"
@@ -19,7 +18,7 @@ REDACTED: Final = "__OPENCLAW_REDACTED__"
 _UNSEEN: Final = object()
 _IN_COMMENT: Final = re.compile(
     r"""(?<![\w-])((?:[\w-]*(?:token|secret|password|passwd|passphrase|authorization|api[-_]?key|private[-_]?key))["']?\s*[:=]\s*)
-        (?!\$\{)(?:"[^"\n]*"|'[^'\n]*'|[^\s,}]+)
+        (?!\$\{)(?:"[^"\n]*"|'[^'\n]*'|(?:(?:basic|bearer|token)\s+)?[^\s,}]+)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -37,38 +36,37 @@ def redact_text(raw: str, document: Mapping[str, object]) -> str:
     except NotReadable:
         # Nobody can tell what is secret in a text that cannot be read.
         return ""
-    spans: list[tuple[int, int]] = []
-    if syntax.root is not None:
-        _collect(syntax.root, document, (), spans)
-    secrets = {str(raw[start:end]).strip("\"'") for start, end in spans}
+    spans = _secret_spans(syntax, document)
     pieces, last = [], 0
     quoted = f'"{REDACTED}"'
-    comments = [(start, end, _comment(raw[start:end], secrets)) for start, end in syntax.comments]
-    for start, end, text in sorted([*((start, end, quoted) for start, end in spans), *comments]):
+    comments = zip(syntax.comments, _shown_comments(syntax, spans), strict=True)
+    covers = [*((start, end, quoted) for start, end in spans), *((*span, shown) for span, shown in comments)]
+    for start, end, text in sorted(covers):
         pieces += [raw[last:start], text]
         last = end
     return "".join([*pieces, raw[last:]])
 
 
-def config_get_result(loaded: LoadedConfig) -> dict[str, object]:
-    """The answer of `config.get` in stock's shape (protocol.md 6.1), all of it redacted.
+def covered_comments(raw: str, document: Mapping[str, object]) -> list[tuple[str, str]]:
+    """The comments that `redact_text` changes: how each is shown, and what it says. Raises NotReadable."""
+    syntax = scan(raw)
+    shown = _shown_comments(syntax, _secret_spans(syntax, document))
+    pairs = [
+        (as_shown, raw[start:end]) for as_shown, (start, end) in zip(shown, syntax.comments, strict=True)
+    ]
+    return [pair for pair in pairs if pair[0] != pair[1]]
 
-    `${VAR}` stays in every form: an editor that saves what it was given must not write secrets into the file.
-    """
-    document = redact(loaded.document)
-    return {
-        "path": str(loaded.paths.config_file),
-        "exists": loaded.exists,
-        "raw": redact_text(loaded.raw, loaded.document) if loaded.exists else None,
-        "parsed": document,
-        "resolved": document,
-        "valid": True,
-        "config": document,
-        "hash": loaded.hash,
-        "issues": [],
-        "warnings": [{"path": "", "message": notice} for notice in loaded.notices],
-        "legacyIssues": [],
-    }
+
+def _secret_spans(syntax: Syntax, document: Mapping[str, object]) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    if syntax.root is not None:
+        _collect(syntax.root, document, (), spans)
+    return spans
+
+
+def _shown_comments(syntax: Syntax, spans: list[tuple[int, int]]) -> list[str]:
+    secrets = {syntax.text[start:end].strip("\"'") for start, end in spans}
+    return [_comment(syntax.text[start:end], secrets) for start, end in syntax.comments]
 
 
 def _redacted(value: object, path: tuple[str | int, ...]) -> object:
@@ -103,4 +101,5 @@ def _comment(text: str, secrets: set[str]) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= 6:
             text = text.replace(secret, REDACTED)
-    return _IN_COMMENT.sub(rf"\g<1>{REDACTED}", text) + end
+    text = _IN_COMMENT.sub(rf"\g<1>{REDACTED}", text)
+    return IN_URL.sub(lambda found: f"{found[1] or found[2]}{REDACTED}", text) + end

@@ -1,7 +1,8 @@
 """Which values are secret, by the name of their key or of the object that holds them.
 
 Stock's names and those of the channels' credentials. `${VAR}` says where a secret is, not what it is, and is
-none. A secret under a name that says nothing cannot be known, but for one in a URL (`https://me:secret@host`).
+none. A secret under a name that says nothing cannot be known, but for one in a URL
+(`https://me:secret@host/?key=secret`).
 """
 
 import re
@@ -20,7 +21,10 @@ _SECRET_NAME: Final = re.compile(
 _SECRET_HOLDERS: Final = frozenset({"headers", "env", "vars"})
 # `maxTokens`, `contextTokens` and their kind count; no secret is a number under a plural.
 _COUNTED: Final = re.compile(r"tokens$", re.IGNORECASE)
-_USERINFO: Final = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+# Behind the first or the second group: the login, or a key in the query.
+IN_URL: Final = re.compile(
+    r"(://)[^/\s@]+(?=@)|([?&][\w-]{0,40}(?:key|token|secret|password|signature|sig)=)[^&#\s]+", re.IGNORECASE
+)
 
 
 def is_secret_path(path: tuple[str | int, ...]) -> bool:
@@ -36,7 +40,7 @@ def hides(value: object, path: tuple[str | int, ...]) -> bool:
     if isinstance(value, str):
         if not value or is_reference(value):
             return False
-        return is_secret_path(path) or _USERINFO.search(value) is not None
+        return is_secret_path(path) or IN_URL.search(value) is not None
     if isinstance(value, bool) or value is None:
         return False
     return is_secret_path(path) and not _COUNTED.search(str(path[-1]))

@@ -83,6 +83,26 @@ def inserted(text: str, root: Node, holder: Node, *, start: int, key: str | None
     return text[: holder.start + 1] + kept + member + style.newline + outer + text[closer:]
 
 
+def removed(text: str, holder: Node, index: int) -> str:
+    """The text without one child of `holder`, its comma, and its line when nothing else is on it."""
+    children = holder.children or ()
+    child = children[index]
+    before, after = text[: child.start], text[child.value.end :]
+    if index + 1 < len(children) or holder.trailing_comma:
+        comma = _skip_trivia(text, child.value.end)
+        between = text[child.value.end : comma]
+        after = (between if between.strip() else "") + text[comma + 1 :]
+    elif index > 0:
+        comma = _skip_trivia(text, children[index - 1].value.end)
+        before = text[:comma] + text[comma + 1 : child.start]
+    line_end = _LINE_END.match(after)
+    if line_end is not None and _begins_line(before, len(before)):
+        return before.rstrip(" \t") + after[line_end.end() :]
+    if after.lstrip(" \t")[:1] in ("}", "]") and before.rstrip(" \t")[-1:] not in ("{", "["):
+        return before.rstrip(" \t") + after
+    return before + after.lstrip(" \t")
+
+
 def _after_last(text: str, style: Style, holder: Node, key: str | None, value: object) -> str:
     last = (holder.children or ())[-1]
     end = last.value.end

@@ -128,7 +128,7 @@ AGENT: Final = _anything(
     """
 )
 
-MODEL_CHOICE: Final[Table] = {"fallbacks": list}
+MODEL_CHOICE: Final[Table] = {}
 
 MODELS: Final = _anything("bedrockDiscovery pricing")
 
@@ -136,7 +136,7 @@ PROVIDER: Final = _anything(
     "auth authHeader compat injectNumCtxForOpenAICompat params request timeoutSeconds"
 )
 
-MODEL: Final = _anything("api compat cost headers params")
+MODEL: Final = _anything("api compat headers params")
 
 SESSION: Final = _anything(
     """

@@ -41,6 +41,7 @@ _SCALARS: Final[tuple[tuple[Any, Callable[[object], object]], ...]] = (
     (str, values.string),
     (model.Port, values.port),
     (model.Count, values.count),
+    (model.Amount, values.amount),
     (model.Text, values.text),
     (model.HttpUrl, values.http_url),
     (model.Origin, values.origin),
@@ -116,7 +117,7 @@ class _Reader:
     def _object(self, value: object, kind: Any) -> Any:
         if not isinstance(value, dict):
             return self._unfit(value, "an object")
-        known = {_camel_case(field.name): field for field in attrs.fields(kind)}
+        known = {camel_case(field.name): field for field in attrs.fields(kind)}
         unread = getattr(kind, "UNREAD", {})
         arguments: dict[str, object] = {}
         for key, item in value.items():
@@ -311,7 +312,8 @@ def format_path(path: Path) -> str:
     return "".join(pieces)
 
 
-def _camel_case(name: str) -> str:
+def camel_case(name: str) -> str:
+    """The key of the file that a field is: `some_key` is `someKey`."""
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
 

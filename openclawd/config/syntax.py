@@ -8,7 +8,8 @@ are left to its caller, who is most of the work.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Final
 
 import attrs
@@ -54,8 +55,12 @@ class Node:
         if self.opener == "[":
             index = int(step) if str(step).isdecimal() else -1
             return self.children[index] if 0 <= index < len(self.children) else None
-        found = [child for child in self.children if child.key == str(step)]
-        return found[-1] if found else None
+        return self._members.get(str(step))
+
+    @cached_property
+    def _members(self) -> Mapping[str | None, Child]:
+        # Who walks through an object of many asks for each of them.
+        return {child.key: child for child in self.children or ()}
 
 
 @attrs.frozen

@@ -42,6 +42,12 @@ def count(value: object) -> int:
     return integer(value, 1)
 
 
+def amount(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise Unfit("a number of 0 or more")
+    return float(value)
+
+
 def string(value: object) -> str:
     if not isinstance(value, str):
         raise Unfit("a string")

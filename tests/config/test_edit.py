@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openclawd.config.edit import EditError, ensure_token, set_value, write_atomic
+from openclawd.config.atomic import write_atomic
+from openclawd.config.edit import EditError, ensure_token, set_value, unset_value
 from openclawd.config.load import ConfigError, load_config
 from openclawd.config.paths import Paths
 from openclawd.config.reading import parse
@@ -95,6 +96,33 @@ def test_a_broken_file_is_not_edited() -> None:
 def test_a_path_is_needed() -> None:
     with pytest.raises(EditError, match="a path is needed"):
         set_value("{}", [], 1)
+    with pytest.raises(EditError, match="a path is needed"):
+        unset_value("{}", [])
+
+
+# --- unsetting
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "after"),
+    [
+        ("{a: 1, b: 2}", "b", "{a: 1}"),
+        ("{ a: 1, b: 2 }", "a", "{ b: 2 }"),
+        ("{a: 1, b: 2,}", "b", "{a: 1,}"),
+        ("{a: 1}", "a", "{}"),
+        ('{\n  "a": 1,\n  "b": 2\n}\n', "b", '{\n  "a": 1\n}\n'),
+        ('{\n  "a": 1,\n  "b": 2\n}\n', "a", '{\n  "b": 2\n}\n'),
+        ("{\n  a: 1, // one\n  b: 2, // two\n}\n", "a", "{\n  // one\n  b: 2, // two\n}\n"),
+        ("{\n  a: 1, // one\n  b: 2 // two\n}\n", "b", "{\n  a: 1 // one\n  // two\n}\n"),
+        ("{a: {b: {c: 1}}, d: 2}", "a.b", "{a: {}, d: 2}"),
+        ("{a: 1, b: 2, a: 3}", "a", "{b: 2}"),
+        ("{l: [1, 2, 3]}", "l.1", "{l: [1, 3]}"),
+        ("{a: 1}", "b.c", "{a: 1}"),
+        ("", "a", ""),
+    ],
+)
+def test_a_value_is_unset_with_its_comma_and_its_line(before: str, path: str, after: str) -> None:
+    assert unset_value(before, path.split(".")) == after
 
 
 # --- any document
@@ -168,6 +196,17 @@ def test_setting_says_what_was_meant_and_loses_no_comment(text: str, path: list[
     assert others(parse(result), path[0]) == others(before, path[0])
     if is_new(before, path):
         assert comments(result) == comments(text)
+
+
+@given(json5_texts(), st.lists(KEYS, min_size=1, max_size=3))
+def test_unsetting_says_what_was_meant(text: str, path: list[str]) -> None:
+    before = parse(text)
+    result = unset_value(text, path)
+    if is_new(before, path):
+        assert result == text
+    else:
+        assert is_new(parse(result), path) or not is_mapping_path(before, path)
+    assert others(parse(result), path[0]) == others(before, path[0])
 
 
 @given(json5_texts())

@@ -251,12 +251,11 @@ def test_a_slip_is_told_where_stock_adds_keys_too(key: str, meant: str) -> None:
 def test_what_is_not_used_of_every_model_is_named_once() -> None:
     loaded = load(
         """{
-          agents: {defaults: {model: {primary: 'x/a', fallbacks: ['x/b']}}},
-          models: {providers: {x: {baseUrl: 'http://h', models: [{id: 'a', cost: {}}, {id: 'b', cost: {}}]}}},
+          agents: {defaults: {thinkingDefault: 'low'}},
+          models: {providers: {x: {baseUrl: 'http://h', models: [{id: 'a', api: 'y'}, {id: 'b', api: 'y'}]}}},
         }"""
     )
-    assert loaded.config.agents.defaults.model.primary == "x/a"
-    assert loaded.notices[0].endswith("agents.defaults.model.fallbacks, models.providers.x.models[].cost")
+    assert loaded.notices[0].endswith("agents.defaults.thinkingDefault, models.providers.x.models[].api")
 
 
 def test_an_empty_string_says_as_much_as_none() -> None:
@@ -286,7 +285,8 @@ def test_any_string_can_be_an_agents_id_and_becomes_what_stock_makes_of_it(
 
 def test_of_two_agents_that_are_called_the_same_the_first_counts() -> None:
     agents = roster(
-        load("{agents: {list: [{id: 'My Agent', name: 'A'}, {id: 'my-agent', name: 'B'}]}}").config
+        load("{agents: {list: [{id: 'My Agent', name: 'A'}, {id: 'my-agent', name: 'B'}]}}").config,
+        Path("/state"),
     )
     assert [(agent.agent_id, agent.name) for agent in agents.all] == [("my-agent", "A")]
 

@@ -1,0 +1,107 @@
+"""`openclawd config set|unset`: one value of the file, everything else as the person wrote it.
+
+An edit may not add a problem to the file; the ones that are there may stay, so that several can be mended one
+after the other.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from openclawd.cli.arguments import Commands, add_json
+from openclawd.cli.failure import Failure
+from openclawd.cli.output import print_json
+from openclawd.daemon.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from openclawd.config.paths import Paths
+    from openclawd.config.problems import ConfigProblem
+
+
+def add_commands(actions: Commands) -> None:
+    set_ = actions.add_parser("set", help="set a value; comments and layout stay")
+    set_.add_argument("path", metavar="PATH", help="such as gateway.port")
+    set_.add_argument("value", metavar="VALUE", help="JSON5; what is none is taken as a text")
+    set_.set_defaults(handler=_set)
+    unset = actions.add_parser("unset", help="remove a value; comments and layout stay")
+    unset.add_argument("path", metavar="PATH", help="such as gateway.port")
+    unset.set_defaults(handler=_unset)
+    for action in (set_, unset):
+        add_json(action)
+
+
+def _set(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from openclawd.config.edit import set_value
+
+    value = _value(arguments.value)
+    return _edit(arguments, environ, lambda text, path: set_value(text, path, value))
+
+
+def _unset(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from openclawd.config.edit import unset_value
+
+    def edit(text: str, path: list[str]) -> str:
+        edited = unset_value(text, path)
+        if edited == text:
+            cure = "All that is set: openclawd config get"
+            raise Failure(f"{arguments.path} is not set in the config file.", cure=cure)
+        return edited
+
+    return _edit(arguments, environ, edit)
+
+
+def _edit(
+    arguments: argparse.Namespace, environ: Mapping[str, str], edit: Callable[[str, list[str]], str]
+) -> int:
+    from openclawd.config.atomic import write_atomic
+    from openclawd.config.edit import EditError
+    from openclawd.config.load import read_bytes
+    from openclawd.config.paths import resolve_paths
+    from openclawd.config.problems import ConfigError
+    from openclawd.config.reading import NotReadable, decode_text
+
+    paths = resolve_paths(environ)
+    try:
+        text = decode_text(read_bytes(paths) or b"")
+        edited = edit(text, arguments.path.split("."))
+        known = {(each.path, each.expected) for each in _problems(paths, text, environ)}
+        found = _problems(paths, edited, environ)
+        added = tuple(each for each in found if (each.path, each.expected) not in known)
+        if added:
+            raise ConfigError(added, source=f"{paths.config_file} was left as it is")
+        write_atomic(paths.config_file, edited, backup=paths.config_backup)
+    except (EditError, NotReadable) as error:
+        raise Failure(f"{paths.config_file}: {error}", cure="See: openclawd config validate") from error
+    except OSError as error:
+        raise Failure(f"{paths.config_file}: {error.strerror or error}") from error
+    if arguments.json:
+        print_json({"ok": True, "file": str(paths.config_file), "changed": edited != text})
+    elif edited == text:
+        print(f"{arguments.path} has this value already.")
+    else:
+        print(f"{paths.config_file} is written. It counts from the gateway's next start.")
+    return ExitCode.OK
+
+
+def _value(text: str) -> object:
+    """What a word on the command line stands for."""
+    from openclawd.config.reading import NotReadable, parse
+
+    try:
+        read = parse(f"{{value: {text}\n}}")
+    except NotReadable:
+        return text
+    return read["value"] if read.keys() == {"value"} else text
+
+
+def _problems(paths: "Paths", text: str, environ: Mapping[str, str]) -> "tuple[ConfigProblem, ...]":
+    """What would keep a gateway without flags from starting with `text`."""
+    from openclawd.config.load import load_text
+    from openclawd.config.problems import ConfigError
+    from openclawd.config.settings import Flags, resolve_settings
+
+    try:
+        resolve_settings(load_text(paths, text, environ), environ, Flags())
+    except ConfigError as error:
+        return error.problems
+    return ()

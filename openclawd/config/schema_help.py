@@ -1,0 +1,120 @@
+"""What each key that we read is for: a sentence for the person who edits the configuration in a form."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from openclawd.config import model
+
+# Of the keys that are known and not read.
+UNREAD_HELP: Final = "Kept for OpenClaw; openclawd does not use it."
+
+HELP: Final[Mapping[type, Mapping[str, str]]] = {
+    model.Config: {
+        "gateway": "Where the gateway listens, and who may connect.",
+        "agents": "Who there is to talk to.",
+        "models": "Where answers come from.",
+        "session": "How conversations are told apart.",
+        "ui": "How the assistant appears on the page.",
+        "logging": "What is written to the log.",
+        "env": "Variables that count where the environment has none.",
+        "openclawd": "The settings that OpenClaw does not know.",
+    },
+    model.Gateway: {
+        "mode": "Whether this gateway runs here; a remote one runs elsewhere, and this one does not start.",
+        "port": "The TCP port for HTTP and WebSocket.",
+        "bind": "Which addresses to listen on: this machine only, the local network, or a chosen address.",
+        "custom_bind_host": "The address for bind: custom.",
+        "auth": "What a client must present.",
+        "trusted_proxies": "Addresses and networks whose forwarded headers count.",
+        "allow_real_ip_fallback": "Let a trusted proxy's X-Real-IP say who the client is.",
+        "control_ui": "The page that the gateway serves.",
+        "tls": "Encryption on the port itself; not supported, put a proxy in front.",
+        "tailscale": "Publishing through Tailscale; not supported, run tailscale yourself.",
+    },
+    model.Auth: {
+        "mode": "The kind of secret; without it, a password if there is one, else a token.",
+        "token": "The shared token. One is made and saved when there is none.",
+        "password": "The shared password.",
+    },
+    model.ControlUi: {
+        "enabled": "Serve the page.",
+        "base_path": "The path under which the page is served.",
+        "root": "A folder with another page to serve instead.",
+        "allowed_origins": "More origins from which pages may connect.",
+        "dangerously_allow_host_header_origin_fallback": "Let any page connect whose origin is the Host.",
+        "allow_insecure_auth": "Let pages of this machine connect without a device key.",
+        "dangerously_disable_device_auth": "Ignore the device keys of pages.",
+    },
+    model.Tls: {"enabled": "Not supported; must be false."},
+    model.Tailscale: {"mode": "Not supported; must be off."},
+    model.Agents: {
+        "defaults": "What holds for every agent that does not say otherwise.",
+        "list": "The agents, in order.",
+        "entries": "The agents, by their ids.",
+    },
+    model.AgentDefaults: {
+        "model": "The model that answers, as provider/model.",
+        "workspace": "The folder of the default agent.",
+        "timeout_seconds": "How long an answer may take.",
+    },
+    model.ModelChoice: {
+        "primary": "The model, as provider/model.",
+        "fallbacks": "The models that are asked, in this order, when it cannot answer.",
+    },
+    model.Agent: {
+        "id": "The name that stands in session keys: lower case letters, digits, - and _.",
+        "name": "What the agent is called.",
+        "default": "Whether this agent answers where none is named.",
+        "workspace": "The agent's folder.",
+        "model": "The model that answers, as provider/model.",
+        "identity": "How the agent appears.",
+    },
+    model.Identity: {
+        "name": "The name that is shown.",
+        "theme": "A few words on its character.",
+        "emoji": "An emoji that stands for it.",
+        "avatar": "A picture in its workspace, or a letter.",
+    },
+    model.Models: {
+        "mode": "merge: these and those that are found (OPENAI_API_KEY, Ollama); replace: these only.",
+        "providers": "The servers that answer, by name.",
+    },
+    model.Provider: {
+        "base_url": "Where its API is, such as https://api.openai.com/v1.",
+        "api_key": "Its key; ${NAME} takes it from the environment.",
+        "api": "Which API it speaks.",
+        "headers": "More headers to send.",
+        "models": "Its models.",
+    },
+    model.ModelEntry: {
+        "id": "What the provider calls it.",
+        "name": "What people call it.",
+        "reasoning": "Whether it can think before it answers.",
+        "input": "What it reads: text, image.",
+        "context_window": "How much it can read and write in one conversation, in tokens.",
+        "max_tokens": "How long an answer can be, in tokens.",
+        "cost": "What it costs, in US dollars for a million tokens.",
+    },
+    model.Cost: {
+        "input": "Tokens that it reads.",
+        "output": "Tokens that it writes.",
+        "cache_read": "Tokens that it reads from its cache.",
+        "cache_write": "Tokens that it writes to its cache.",
+        "tiered_pricing": "Other prices for long prompts.",
+    },
+    model.PriceTier: {
+        "input": "Tokens that it reads.",
+        "output": "Tokens that it writes.",
+        "range": "From how many tokens of a prompt on, and up to how many.",
+        "cache_read": "Tokens that it reads from its cache.",
+        "cache_write": "Tokens that it writes to its cache.",
+    },
+    model.Session: {
+        "main_key": "The name of the main conversation.",
+        "scope": "One conversation for each sender, or one for all.",
+    },
+    model.Ui: {"assistant": "The assistant's name and picture, where an agent has none."},
+    model.Assistant: {"name": "The name that is shown.", "avatar": "A picture or a letter."},
+    model.Logging: {"level": "How much is logged."},
+    model.Own: {"public_origin": "The origin under which people reach the page through a proxy."},
+}

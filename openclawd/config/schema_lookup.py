@@ -1,0 +1,69 @@
+"""One place of the schema and what is directly below it, for `config.schema.lookup`."""
+
+import re
+from typing import Any, Final
+
+from openclawd.config.schema import ANY, Node, below, config_schema, object_part, ui_hints
+from openclawd.config.schema_help import UNREAD_HELP
+
+# `agents.list[0].id`, `agents.list[].id` and `agents.list.*.id` mean the same.
+_INDEX: Final = re.compile(r"\[(\*|\d*)\]")
+_BELOW: Final = frozenset({"properties", "items", "anyOf", "required"})
+
+
+def lookup(path: str) -> dict[str, Any] | None:
+    """`{path, schema, reloadKind, hint?, hintPath?, children}` in stock's shape; None when there is no such
+    key.
+    """
+    steps = [step for step in _INDEX.sub(lambda found: f".{found[1] or ANY}", path).split(".") if step]
+    if not steps:
+        return None
+    node: Node = config_schema()
+    hint_path: list[str] = []
+    unread = False
+    for step in steps:
+        children = below(node)
+        key = step if step in children else ANY
+        if key not in children:
+            return None
+        node = children[key]
+        hint_path.append(key)
+        unread = unread or node.get("description") == UNREAD_HELP
+    required = object_part(node).get("required", ())
+    return {
+        "path": ".".join(steps),
+        "schema": _shallow(node),
+        "reloadKind": _reload_kind(unread=unread),
+        **_hint(hint_path),
+        "children": [
+            {
+                "key": key,
+                "path": ".".join([*steps, key]),
+                **({"type": child["type"]} if "type" in child else {}),
+                "required": key in required,
+                "hasChildren": bool(below(child)),
+                "reloadKind": _reload_kind(unread=unread or child.get("description") == UNREAD_HELP),
+                **_hint([*hint_path, key]),
+            }
+            for key, child in below(node).items()
+        ],
+    }
+
+
+def _reload_kind(*, unread: bool) -> str:
+    """Nothing is read while the gateway runs, and what is not read at all changes nothing."""
+    return "none" if unread else "restart"
+
+
+def _hint(path: list[str]) -> dict[str, object]:
+    name = ".".join(path)
+    return {"hint": ui_hints()[name], "hintPath": name}
+
+
+def _shallow(node: Node) -> Node:
+    """The node without what is below it."""
+    kept = {key: value for key, value in node.items() if key not in _BELOW}
+    if isinstance(kept.get("additionalProperties"), dict):
+        kept["additionalProperties"] = True
+    types = [each["type"] for each in node.get("anyOf", ())]
+    return {"type": types, **kept} if types else kept

@@ -1,0 +1,156 @@
+"""The file of a running gateway, read and replaced by its clients."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from openclawd.config.file import BaseHashMissing, BaseHashStale, ConfigFile, CurrentFile
+from openclawd.config.load import ConfigError, LoadedConfig, load_config
+from openclawd.config.paths import Paths
+from openclawd.config.settings import resolve_settings
+
+SECRET = "{gateway: {auth: {token: 'S3CRET'}}} // mine\n"
+SHOWN = '{gateway: {port: 1234, auth: {token: "__OPENCLAW_REDACTED__"}}} // mine\n'
+
+Make = Callable[[str | None], ConfigFile]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """The file with a text, as a gateway without flags has it."""
+    paths = Paths(state_dir=tmp_path, config_file=tmp_path / "openclaw.json")
+    environ = {"HOME": str(tmp_path), "PORT_NAME": "x"}
+
+    def check(loaded: LoadedConfig) -> object:
+        return resolve_settings(loaded, environ)
+
+    def made(text: str | None) -> ConfigFile:
+        if text is not None:
+            paths.config_file.write_text(text)
+        return ConfigFile(load_config(paths, environ), check=check)
+
+    return made
+
+
+def on_disk(file: ConfigFile) -> str:
+    return file.applied.paths.config_file.read_text()
+
+
+def replace(file: ConfigFile, text: str) -> CurrentFile:
+    return file.replace(text, file.read().hash)
+
+
+def refused(file: ConfigFile, text: str) -> list[str]:
+    """The problems of a text; nothing may have been written."""
+    before = file.applied.paths.config_file.read_bytes()
+    with pytest.raises(ConfigError) as error:
+        replace(file, text)
+    assert file.applied.paths.config_file.read_bytes() == before
+    return [problem.text() for problem in error.value.problems]
+
+
+def test_the_text_is_written_as_it_was_sent_with_the_secrets_put_back(make: Make) -> None:
+    file = make(SECRET)
+    current = replace(file, SHOWN)
+    assert on_disk(file) == "{gateway: {port: 1234, auth: {token: 'S3CRET'}}} // mine\n"
+    assert current == file.read()
+    assert current.problems == ()
+
+
+def test_only_its_owner_can_read_it_and_the_one_before_is_kept(make: Make) -> None:
+    file = make(SECRET)
+    replace(file, SHOWN)
+    paths = file.applied.paths
+    assert stat.S_IMODE(paths.config_file.stat().st_mode) == 0o600
+    assert paths.config_backup.read_text() == SECRET
+
+
+def test_what_the_gateway_runs_with_stays_until_it_starts_again(make: Make) -> None:
+    file = make(SECRET)
+    current = replace(file, SHOWN)
+    assert file.applied.config.gateway.port == 18789
+    assert current.hash != file.applied.hash
+
+
+def test_an_editor_that_began_with_another_text_is_sent_back(make: Make) -> None:
+    file = make(SECRET)
+    hash_before = file.read().hash
+    file.applied.paths.config_file.write_text("{} // by hand, meanwhile")
+    with pytest.raises(BaseHashStale):
+        file.replace("{}", hash_before)
+    with pytest.raises(BaseHashMissing):
+        file.replace("{}", None)
+    assert on_disk(file) == "{} // by hand, meanwhile"
+
+
+def test_where_there_is_no_file_no_hash_is_needed(make: Make) -> None:
+    file = make(None)
+    assert not file.read().exists
+    assert file.replace("{gateway: {port: 1}}", None).exists
+    assert on_disk(file) == "{gateway: {port: 1}}"
+
+
+def test_every_problem_of_a_text_is_named(make: Make) -> None:
+    text = "{gateway: {prot: 1,\n bind: 'moon'},\n agents: 5}"
+    assert refused(make(SECRET), text) == [
+        "line 1: gateway.prot: no such key (did you mean gateway.port?)",
+        'line 2: gateway.bind is "moon", expected one of auto, lan, loopback, custom, tailnet',
+        "line 3: agents is 5, expected an object",
+    ]
+
+
+def test_what_the_next_start_would_refuse_is_not_written(make: Make) -> None:
+    (problem,) = refused(make(SECRET), "{gateway: {bind: 'lan', auth: {mode: 'none'}}}")
+    assert "without auth" in problem
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{gateway: {port: }}"])
+def test_what_is_no_config_at_all_is_not_written(make: Make, text: str) -> None:
+    assert len(refused(make(SECRET), text)) == 1
+
+
+@pytest.mark.parametrize("text", [" ", "// cut off here", "/* all of it */\n"])
+def test_a_text_that_says_nothing_does_not_empty_the_file(make: Make, text: str) -> None:
+    (problem,) = refused(make(SECRET), text)
+    assert "{}" in problem
+    file = make("// nothing yet")
+    replace(file, text)
+    assert on_disk(file) == text
+
+
+def test_all_settings_can_be_removed_by_who_says_so(make: Make) -> None:
+    file = make(SECRET)
+    replace(file, "{}")
+    assert on_disk(file) == "{}"
+
+
+def test_a_placeholder_without_a_secret_behind_it_is_refused(make: Make) -> None:
+    (problem,) = refused(make("{}"), SHOWN)
+    assert problem.startswith("line 1: gateway.auth.token: stands for a secret")
+
+
+@pytest.mark.parametrize("broken", ["{gateway: {port: 'x'}}", "{", "{bad: 1}", "\x00"])
+def test_a_file_that_was_broken_by_hand_is_shown_and_can_be_mended(make: Make, broken: str) -> None:
+    file = make(SECRET)
+    file.applied.paths.config_file.write_text(broken)
+    current = file.read()
+    assert (current.exists, current.raw) == (True, broken)
+    assert current.problems
+    assert file.replace("{}", current.hash).problems == ()
+
+
+def test_bytes_that_are_no_text_have_a_hash_too(make: Make) -> None:
+    file = make(SECRET)
+    file.applied.paths.config_file.write_bytes(b"\xff\xfe")
+    current = file.read()
+    assert current.raw == ""
+    assert "not UTF-8" in current.problems[0].text()
+    assert file.replace("{}", current.hash).problems == ()
+
+
+def test_a_variable_that_only_the_old_file_brought_along_is_missed(make: Make) -> None:
+    file = make("{env: {MY_TOKEN: 'abc'}, gateway: {auth: {token: '${MY_TOKEN}'}}}")
+    (problem,) = refused(file, "{gateway: {auth: {token: '${MY_TOKEN}'}}}")
+    assert "MY_TOKEN is not set" in problem
