@@ -1,10 +1,11 @@
 """The registry of devices: who is paired, who waits for approval, which device tokens are valid.
 
 Every change is in the store before the call returns, and only then visible to the lookups; the lookups are
-synchronous, so that admission can ask them in the middle of a decision. One change at a time: `lock` is any
-reusable asynchronous context manager that excludes (a `trio.Lock`); it is handed in, as are clock, randomness
-and store, because nothing here does I/O. At most 64 requests wait at once, and the oldest gives way, so
-strangers cannot fill the store.
+synchronous, so that admission can ask them in the middle of a decision. The changes of one device follow each
+other, and so do those of the requests; those of different devices may share one flush to disk. `new_lock`
+makes a reusable asynchronous context manager that excludes (a `trio.Lock`); it is handed in, as are clock,
+randomness and store, because nothing here does I/O. At most 64 requests wait at once, and the oldest gives
+way, so strangers cannot fill the store.
 """
 
 import base64
@@ -14,6 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from typing import Final, Protocol, TypeVar
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import attrs
 
@@ -98,21 +100,26 @@ class Devices:
         *,
         now_ms: Callable[[], int],
         random_bytes: Callable[[int], bytes],
-        lock: AbstractAsyncContextManager[object],
+        new_lock: Callable[[], AbstractAsyncContextManager[object]],
     ) -> None:
         self._store = store
         self._now_ms = now_ms
         self._random_bytes = random_bytes
-        self._lock = lock
+        self._new_lock = new_lock
+        # Who needs both takes this one first.
+        self._requests_lock = new_lock()
+        # A lock lives as long as somebody holds it or waits for it.
+        self._device_locks: WeakValueDictionary[str, AbstractAsyncContextManager[object]] = (
+            WeakValueDictionary()
+        )
         self._paired: dict[str, PairedDevice] = {}
         self._requests: dict[str, PairingRequest] = {}
 
     async def load(self) -> None:
         """Read the store. A document that cannot be read is left there, logged, and its device unknown."""
-        async with self._lock:
-            devices, requests = await self._store.load()
-            self._paired = {device.device_id: device for device in _readable(devices, PairedDevice)}
-            self._requests = {request.request_id: request for request in _readable(requests, PairingRequest)}
+        devices, requests = await self._store.load()
+        self._paired = {device.device_id: device for device in _readable(devices, PairedDevice)}
+        self._requests = {request.request_id: request for request in _readable(requests, PairingRequest)}
 
     def find(self, device_id: str) -> PairedDevice | None:
         """The paired device."""
@@ -139,11 +146,13 @@ class Devices:
 
     async def pair(self, ask: PairingAsk) -> PairedDevice:
         """Pair at once (a silent approval), or widen what the device is paired for."""
-        async with self._lock:
+        async with self._device_lock(ask.device_id):
             device = await self._approve(ask)
-            for request in self._requests_of(ask.device_id):
-                await self._drop_request(request.request_id)
-            return device
+        if self._requests_of(ask.device_id):
+            async with self._requests_lock:
+                for request in self._requests_of(ask.device_id):
+                    await self._drop_request(request.request_id)
+        return device
 
     async def request(self, ask: PairingAsk) -> tuple[PairingRequest, bool]:
         """Store a request for approval; True when there is something new to approve.
@@ -151,7 +160,7 @@ class Devices:
         A device that asks again for what it waits for goes on waiting under the same id. One that asks for
         more gets a new id, so that nobody approves what he has not seen.
         """
-        async with self._lock:
+        async with self._requests_lock:
             await self._expire()
             waiting = next(iter(self._requests_of(ask.device_id)), None)
             request = self._merged_request(waiting, ask)
@@ -172,20 +181,21 @@ class Devices:
         Raises NotCovered when `approver`, the scopes of who approves, do not cover what is asked for: nobody
         gives away what he does not hold himself.
         """
-        async with self._lock:
+        async with self._requests_lock:
             await self._expire()
             request = self._requests.get(request_id)
             if request is None:
                 return None
             if not covers(approver, request.scopes):
                 raise NotCovered
-            device = await self._approve(_ask_of(request), roles=request.roles)
+            async with self._device_lock(request.device_id):
+                device = await self._approve(_ask_of(request), roles=request.roles)
             await self._drop_request(request_id)
             return device
 
     async def reject(self, request_id: str) -> PairingRequest | None:
         """Forget a request; None when there is no such request."""
-        async with self._lock:
+        async with self._requests_lock:
             await self._expire()
             request = self._requests.get(request_id)
             if request is not None:
@@ -194,7 +204,7 @@ class Devices:
 
     async def remove(self, device_id: str, *, remover: Collection[str]) -> bool:
         """Forget a device and its tokens; False when it is unknown. Raises NotCovered, as `approve` does."""
-        async with self._lock:
+        async with self._device_lock(device_id):
             device = self._paired.get(device_id)
             if device is None:
                 return False
@@ -212,14 +222,14 @@ class Devices:
         Only digests are kept, so a token that the client did not present cannot be given back; older tokens
         of the device and role stay valid, at most 8 of them. None when the device is gone meanwhile.
         """
-        async with self._lock:
+        if presented is not None:
+            known = self._known_token(device_id, role, presented)
+            if known is not None and covers(known.scopes, scopes):
+                return IssuedToken(presented, known.created_at_ms, known.scopes)
+        async with self._device_lock(device_id):
             device = self._paired.get(device_id)
             if device is None:
                 return None
-            if presented is not None:
-                known = self._known_token(device_id, role, presented)
-                if known is not None and covers(known.scopes, scopes):
-                    return IssuedToken(presented, known.created_at_ms, known.scopes)
             now = self._now_ms()
             token = _base64url(self._random_bytes(_TOKEN_BYTES))
             digest = TokenDigest(digest_of(token), tuple(sorted(scopes)), now)
@@ -228,21 +238,35 @@ class Devices:
 
     async def touch(self, device_id: str, role: str, remote_ip: str | None) -> None:
         """Note that the device is here; written at most once a minute, and at once for a new address."""
-        async with self._lock:
-            device = self._paired.get(device_id)
-            if device is None:
-                return
-            now = self._now_ms()
-            tokens = device.tokens.get(role)
-            used = tokens.last_used_at_ms if tokens is not None else None
-            if device.remote_ip == remote_ip and (
-                tokens is None or (used is not None and now - used < _TOUCH_INTERVAL_MS)
-            ):
-                return
-            every = dict(device.tokens)
-            if tokens is not None:
-                every[role] = attrs.evolve(tokens, last_used_at_ms=now)
-            await self._put(attrs.evolve(device, remote_ip=remote_ip, tokens=every))
+        if self._touched(device_id, role, remote_ip) is None:
+            return
+        async with self._device_lock(device_id):
+            touched = self._touched(device_id, role, remote_ip)
+            if touched is not None:
+                await self._put(touched)
+
+    def _touched(self, device_id: str, role: str, remote_ip: str | None) -> PairedDevice | None:
+        """The device as it is after a touch; None when there is nothing to write, or no such device."""
+        device = self._paired.get(device_id)
+        if device is None:
+            return None
+        now = self._now_ms()
+        tokens = device.tokens.get(role)
+        used = tokens.last_used_at_ms if tokens is not None else None
+        if device.remote_ip == remote_ip and (
+            tokens is None or (used is not None and now - used < _TOUCH_INTERVAL_MS)
+        ):
+            return None
+        every = dict(device.tokens)
+        if tokens is not None:
+            every[role] = attrs.evolve(tokens, last_used_at_ms=now)
+        return attrs.evolve(device, remote_ip=remote_ip, tokens=every)
+
+    def _device_lock(self, device_id: str) -> AbstractAsyncContextManager[object]:
+        lock = self._device_locks.get(device_id)
+        if lock is None:
+            lock = self._device_locks[device_id] = self._new_lock()
+        return lock
 
     def _known_token(self, device_id: str, role: str, token: str) -> TokenDigest | None:
         device = self._paired.get(device_id)

@@ -7,7 +7,7 @@ a client that may not hear an event sees a gap, which they tolerate. Nothing her
 the order in which they were published.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Protocol
 
 from openclawd.auth.scopes import allows
@@ -51,36 +51,34 @@ class Hub:
 
     def publish(self, event: Event) -> None:
         """Offer `event` to each member that may hear it."""
-        frame_for = self._broadcast(event) if event.connections is None else self._targeted(event)
-        for member in tuple(self._members.values()):
-            if event.connections is not None and member.connection_id not in event.connections:
+        numbers = self._number(event)
+        frames: dict[int, bytes] = {}
+        for member in self._audience(event):
+            generation = member.wire_generation
+            if not event.is_for(generation):
                 continue
             if event.scope is not None and not allows(member.scopes, event.scope):
                 continue
-            member.offer(frame_for(member.wire_generation), drop_if_slow=event.drop_if_slow)
+            frame = frames.get(generation)
+            if frame is None:
+                frame = frames[generation] = _encoded(event, generation, numbers.get(generation))
+            member.offer(frame, drop_if_slow=event.drop_if_slow)
 
-    def _broadcast(self, event: Event) -> Callable[[int], bytes]:
+    def _number(self, event: Event) -> Mapping[int, int]:
+        """The `seq` of a broadcast by wire generation; one that never hears of it is not counted on."""
+        if event.connections is not None:
+            return {}
         for generation in self._seq:
-            self._seq[generation] += 1
-        return self._encoder(event, dict(self._seq))
+            self._seq[generation] += event.is_for(generation)
+        return self._seq
 
-    def _targeted(self, event: Event) -> Callable[[int], bytes]:
-        return self._encoder(event, dict.fromkeys(self._seq))
+    def _audience(self, event: Event) -> list[Member]:
+        if event.connections is None:
+            return list(self._members.values())
+        return [self._members[each] for each in event.connections if each in self._members]
 
-    @staticmethod
-    def _encoder(event: Event, seq: dict[int, int] | dict[int, None]) -> Callable[[int], bytes]:
-        encoded: dict[int, bytes] = {}
 
-        def frame_for(generation: int) -> bytes:
-            if generation not in encoded:
-                encoded[generation] = text_frame(
-                    event_frame(
-                        event.name,
-                        event.payload_for(generation),
-                        seq=seq[generation],
-                        state_version=event.state_version,
-                    )
-                )
-            return encoded[generation]
-
-        return frame_for
+def _encoded(event: Event, generation: int, seq: int | None) -> bytes:
+    return text_frame(
+        event_frame(event.name, event.payload_for(generation), seq=seq, state_version=event.state_version)
+    )

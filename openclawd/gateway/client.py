@@ -1,7 +1,8 @@
 """An admitted client: one reader, one writer, a task for each request that waits.
 
-The writer runs only while there is something to write and takes everything that waits in one go, so that a
-burst of events costs a few system calls. It is the only one who may find the peer stuck; the reader never
+What there is to say is written in the loop's next turn, everything that waits in one go, so that a burst of
+events costs a few system calls. Only when the network does not take it at once, a writer becomes a task, for
+as long as there is something to write: it is the only one who may find the peer stuck, and the reader never
 waits for it.
 """
 
@@ -13,6 +14,7 @@ import attrs
 import trio
 
 from openclawd.events.outbox import Outbox
+from openclawd.gateway.flusher import Flusher
 from openclawd.gateway.router import Router, Unauthorised
 from openclawd.gateway.wire import Wire, WireClosed, WireOverflow
 from openclawd.protocol.closes import NORMAL, REPEATED_UNAUTHORIZED, SLOW_CONSUMER, TOO_BIG, Close
@@ -24,7 +26,7 @@ from openclawd.protocol.frames import (
     parse_request,
     response_error,
 )
-from openclawd.protocol.limits import MAX_BUFFERED
+from openclawd.protocol.limits import MAX_BUFFERED, MAX_PAYLOAD
 from openclawd.protocol.websocket_frames import text_frame
 
 # A peer that takes nothing for this long while there is something to say is gone.
@@ -36,6 +38,8 @@ OVERFLOW_GRACE_S: Final = 5.0
 WRITE_BYTES: Final = 256 * 1024
 # Requests of one client that may be under way at once.
 MAX_REQUESTS: Final = 256
+# What these may hold of memory together: an attachment or two, or any number of small ones.
+MAX_REQUEST_BYTES: Final = 2 * MAX_PAYLOAD
 BUSY_RETRY_MS: Final = 250
 # Stock sends a client away at the eleventh call in a row of the other role's methods.
 MAX_UNAUTHORISED: Final = 10
@@ -51,13 +55,16 @@ class Client:
     wire_generation: int
     role: str
     scopes: frozenset[str]
+    caps: frozenset[str]
     device_id: str | None
     _wire: Wire
     _router: Router
+    _flusher: Flusher
     _outbox: Outbox = attrs.Factory(lambda: Outbox(MAX_BUFFERED))
     _nursery: trio.Nursery | None = None
     _writing: bool = False
     _requests: int = 0
+    _request_bytes: int = 0
     _unauthorised: int = 0
     _ending: Close | None = None
     _sending: trio.CancelScope | None = None
@@ -106,18 +113,39 @@ class Client:
     def _wake_writer(self) -> None:
         if not self._writing and self._nursery is not None:
             self._writing = True
+            self._flusher.soon(self._write_now)
+
+    def _write_now(self) -> None:
+        """Write what waits; a goodbye, or what the network does not take now, needs a task."""
+        self._writing = False
+        if self._nursery is None:
+            return  # the client has left
+        try:
+            while not self._outbox.overflowed and (data := self._outbox.take(WRITE_BYTES)):
+                if not self._wire.send_now(data):
+                    self._writing = True
+                    break
+                self._outbox.sent()
+        except WireClosed:
+            return  # the reader learns it, too
+        if self._writing or self._outbox.overflowed or self._ending is not None:
+            self._writing = True
             self._nursery.start_soon(self._write)
 
     async def _write(self) -> None:
         """Send everything that waits; then, if the client has to go, close."""
+        data = b""  # the wire kept what could not be written at once
         try:
-            while (data := self._outbox.take(WRITE_BYTES)) and not self._outbox.overflowed:
+            while not self._outbox.overflowed:
                 with trio.move_on_after(STALL_TIMEOUT_S) as self._sending:
                     await self._wire.send(data)
                 if self._sending.cancelled_caught:
                     self._ending = SLOW_CONSUMER
                     break
                 self._outbox.sent()
+                data = self._outbox.take(WRITE_BYTES)
+                if not data:
+                    break
         except WireClosed:
             return  # the reader learns it, too
         finally:
@@ -163,26 +191,31 @@ class Client:
         self._unauthorised = 0
         if self._nursery is None:
             return  # the client has left
-        if self._requests >= MAX_REQUESTS:
-            busy = unavailable(
-                f"{MAX_REQUESTS} requests of this connection are under way; retry when some have ended",
-                retryable=True,
-                retry_after_ms=BUSY_RETRY_MS,
-            )
-            self._answer(response_error(request.id, busy.shape))
+        size = len(message)
+        if self._requests >= MAX_REQUESTS or self._request_bytes + size > MAX_REQUEST_BYTES:
+            self._answer(response_error(request.id, self._busy().shape))
             return
-        answer = self._router.start(self, request, method)
+        answer = self._router.start(self, request, method, self._answer)
         if isinstance(answer, bytes):
             self._answer(answer)
         else:
             self._requests += 1
-            self._nursery.start_soon(self._wait_for, answer)
+            self._request_bytes += size
+            self._nursery.start_soon(self._wait_for, answer, size)
 
-    async def _wait_for(self, answer: Coroutine[Any, Any, bytes]) -> None:
+    async def _wait_for(self, answer: Coroutine[Any, Any, bytes], size: int) -> None:
         try:
             self._answer(await answer)
         finally:
             self._requests -= 1
+            self._request_bytes -= size
+
+    def _busy(self) -> RequestError:
+        return unavailable(
+            f"{self._requests} requests of this connection are under way; retry when some have ended",
+            retryable=True,
+            retry_after_ms=BUSY_RETRY_MS,
+        )
 
     def _refuse(self, request: Request, refused: RequestError) -> None:
         self._unauthorised = self._unauthorised + 1 if isinstance(refused, Unauthorised) else 0

@@ -21,12 +21,15 @@ from openclawd.auth.locality import Peer
 from openclawd.auth.scopes import ADMIN, PAIRING, READ, allows
 from openclawd.events.event import Event
 from openclawd.events.hub import Hub
+from openclawd.events.subscriptions import Subscriptions
 from openclawd.gateway.client import Client
 from openclawd.gateway.clients import Clients
+from openclawd.gateway.flusher import Flusher
 from openclawd.gateway.router import Router
 from openclawd.gateway.wire import Wire, WireClosed, WireOverflow
 from openclawd.protocol.closes import SERVICE_RESTART, Close
 from openclawd.protocol.codec import NotJson
+from openclawd.protocol.connect import CLIENT_CAPS
 from openclawd.protocol.frames import (
     MalformedFrame,
     event_frame,
@@ -42,7 +45,7 @@ from openclawd.protocol.hello import (
     hello_ok_v3,
     hello_ok_v4,
 )
-from openclawd.protocol.versions import V3
+from openclawd.protocol.versions import V3, V4
 from openclawd.protocol.websocket_frames import text_frame
 from openclawd.store.errors import StoreError
 from openclawd.vitals.announcer import PresenceAnnouncer
@@ -66,6 +69,7 @@ class Greeting:
     boot_id: str
     methods: tuple[str, ...]
     events: tuple[str, ...]
+    capabilities: tuple[str, ...]
     session_defaults: Callable[[], SessionDefaults]
     private: PrivateFacts
     config_hash: str
@@ -80,8 +84,10 @@ class Desk:
     policy: Policy
     devices: Devices
     hub: Hub
+    subscriptions: Subscriptions
     clients: Clients
     router: Router
+    flusher: Flusher
     presence: PresenceList
     announcer: PresenceAnnouncer
     health: Health
@@ -119,9 +125,11 @@ async def _arrive(wire: Wire, peer: Peer, desk: Desk) -> tuple[Client, Presence]
         wire_generation=admitted.protocol,
         role=admitted.role,
         scopes=frozenset(admitted.scopes),
+        caps=CLIENT_CAPS.intersection(admitted.params.caps),
         device_id=admitted.device.id if admitted.device is not None else None,
         wire=wire,
         router=desk.router,
+        flusher=desk.flusher,
     )
     presence = _presence(admitted)
     desk.presence.arrived(connection_id, presence)
@@ -136,8 +144,9 @@ async def _admission(wire: Wire, peer: Peer, desk: Desk, connection_id: str) -> 
     decision: Admitted | Refused = refusals.handshake_timeout(facts)
     try:
         with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
-            challenge = event_frame("connect.challenge", {"nonce": nonce, "ts": desk.now_ms()})
-            await wire.send(text_frame(challenge))
+            # v4 looks here for what its `connect` may ask for, which is nothing yet.
+            challenge = {"nonce": nonce, "ts": desk.now_ms(), "capabilities": []}
+            await wire.send(text_frame(event_frame("connect.challenge", challenge)))
             message = await wire.receive()
             request = parse_request(message)
             request_id = request.id
@@ -226,11 +235,15 @@ async def _serve_client(desk: Desk, client: Client, presence: Presence) -> None:
     desk.clients.add(client)
     desk.hub.join(client)
     desk.health.request_refresh()
+    if presence.tracked:
+        # v3 gateways tell of who leaves only, and v3 clients read the list when they want it.
+        desk.announcer.request(only=V4)
     close = SERVICE_RESTART
     try:
         close = await client.run()
     finally:
         desk.hub.leave(client)
+        desk.subscriptions.leave(client.connection_id)
         desk.clients.remove(client)
         _log_end(desk, client, close, arrived_ms)
         if desk.presence.left(client.connection_id, presence):
@@ -246,14 +259,13 @@ def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, obj
         boot_id=greeting.boot_id,
         methods=greeting.methods,
         events=greeting.events,
-        capabilities=(),
+        capabilities=greeting.capabilities,
         presence=desk.presence.listing() if reads else (),
-        health=desk.health.snapshot if reads else without_keys(desk.health.snapshot),
+        health=desk.health.encoded if reads else without_keys(desk.health.snapshot),
         presence_version=desk.presence.version,
         health_version=desk.health.version,
         uptime_ms=greeting.uptime_ms(),
         session_defaults=greeting.session_defaults(),
-        auth_method=admitted.credential,
         role=admitted.role,
         scopes=admitted.scopes,
         issued=accepted.issued,

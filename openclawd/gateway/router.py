@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from openclawd.auth.scopes import ADMIN, allows
@@ -45,10 +45,20 @@ class Router:
             raise invalid_request(f"unknown method: {name}")
         return method
 
-    def start(self, caller: Caller, request: Request, method: Method) -> bytes | Coroutine[Any, Any, bytes]:
-        """The answer, or, of a handler that waits, what will be the answer; never raises."""
+    def start(
+        self, caller: Caller, request: Request, method: Method, answer: Callable[[bytes], None]
+    ) -> bytes | Coroutine[Any, Any, bytes]:
+        """The last answer, or, of a handler that waits, what will be the last answer; never raises.
+
+        Answers before that are given to `answer`.
+        """
+
+        def respond(payload: object) -> None:
+            answer(response_ok(request.id, payload))
+
         try:
-            result = method.handler(Call(caller, self._services), self._params(caller, request, method))
+            call = Call(caller, self._services, respond)
+            result = method.handler(call, self._params(caller, request, method))
             if inspect.iscoroutine(result):
                 return self._finish(request, result)
             return response_ok(request.id, result)
@@ -74,7 +84,7 @@ class Router:
     def _failed(self, request: Request, error: Exception) -> bytes:
         """What nobody foresaw is logged with its traceback; the client learns where to look."""
         if isinstance(error, RequestError):
-            return response_error(request.id, error.shape)
+            return response_error(request.id, error.shape, error.payload)
         _log.error("method failed", extra={"fields": {"method": request.method}}, exc_info=error)
         shape = unavailable(
             f"{request.method} failed: {type(error).__name__}; the gateway's log has the details"

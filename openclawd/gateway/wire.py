@@ -28,6 +28,13 @@ class Wire(Protocol):
     async def receive(self) -> str | bytes:
         """The next whole message. Raises WireClosed or WireOverflow."""
 
+    def send_now(self, frames: bytes) -> bool:
+        """Write finished frames without waiting. Raises WireClosed.
+
+        False when the network did not take them all: the wire keeps the rest and sends it before anything
+        else, at the latest when `send` is called, if only with nothing.
+        """
+
     async def send(self, frames: bytes) -> None:
         """Write finished frames in one piece. Raises WireClosed. A cancelled call breaks the wire."""
 

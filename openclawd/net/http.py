@@ -62,8 +62,7 @@ class Response:
 
 
 Respond = Callable[[Request], Awaitable[Response]]
-# Takes the head's exact bytes (rebuilt from what was parsed) and what came behind it; closes the stream
-# itself.
+# Takes a head for the WebSocket library and what came behind the peer's; closes the stream itself.
 Upgrade = Callable[[Stream, Request, bytes, bytes], Awaitable[None]]
 
 
@@ -90,16 +89,18 @@ async def serve_http(stream: Stream, respond: Respond, upgrade: Upgrade) -> None
 async def _serve_requests(stream: Stream, respond: Respond) -> tuple[Request, bytes, bytes] | None:
     """Answer until the connection is used up; or what `upgrade` needs, when the peer wants a WebSocket."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+    method = b""
     try:
         while True:
             head = await _next_head(stream, connection)
             if head is None:
                 return None
+            method = head.method
             request = _parsed(head)
             if _wants_websocket(request):
-                refusal = _bad_upgrade(request)
+                refusal = _bad_upgrade(request, head.http_version)
                 if refusal is None:
-                    return request, _rebuilt(head), connection.trailing_data[0]
+                    return request, _handshake(request), connection.trailing_data[0]
                 await _send(stream, connection, request.method, refusal)
                 return None
             await _send(stream, connection, request.method, await respond(request))
@@ -107,8 +108,9 @@ async def _serve_requests(stream: Stream, respond: Respond) -> tuple[Request, by
                 await _linger(stream)
                 return None
             connection.start_next_cycle()
+            method = b""
     except h11.RemoteProtocolError as error:
-        await _refuse_garbage(stream, connection, error)
+        await _refuse_garbage(stream, connection, method, error)
         return None
 
 
@@ -166,7 +168,9 @@ async def _linger(stream: Stream) -> None:
             pass
 
 
-async def _refuse_garbage(stream: Stream, connection: h11.Connection, error: h11.RemoteProtocolError) -> None:
+async def _refuse_garbage(
+    stream: Stream, connection: h11.Connection, method: bytes, error: h11.RemoteProtocolError
+) -> None:
     if connection.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
         return
     status = HTTPStatus(error.error_status_hint)
@@ -183,7 +187,9 @@ async def _refuse_garbage(stream: Stream, connection: h11.Connection, error: h11
         ],
         reason=status.phrase.encode(),
     )
-    data = (connection.send(head) or b"") + (connection.send(h11.Data(data=body)) or b"")
+    data = connection.send(head) or b""
+    if method != b"HEAD":
+        data += connection.send(h11.Data(data=body)) or b""
     try:
         with trio.move_on_after(LINGER_S):
             await stream.send_all(data)
@@ -212,12 +218,14 @@ def _wants_websocket(request: Request) -> bool:
     return upgrade is not None and "websocket" in {part.strip().lower() for part in upgrade.split(",")}
 
 
-def _bad_upgrade(request: Request) -> Response | None:
-    """RFC 6455 section 4.2.1, checked here because the library hangs on a bad one."""
+def _bad_upgrade(request: Request, http_version: bytes) -> Response | None:
+    """RFC 6455 section 4.2.1, checked here because the library sees only what `_handshake` makes of it."""
     connection_tokens = {
         token.strip().lower() for value in request.header_list("connection") for token in value.split(",")
     }
-    if request.method != "GET" or "upgrade" not in connection_tokens:
+    # Only of exactly 1.1 does h11 ask for a Host by itself.
+    well_formed = http_version >= b"1.1" and request.header("host") is not None
+    if not well_formed or request.method != "GET" or "upgrade" not in connection_tokens:
         return text(HTTPStatus.BAD_REQUEST, "Not a WebSocket handshake\n")
     if request.header_list("sec-websocket-version") != ("13",):
         return text(
@@ -229,10 +237,18 @@ def _bad_upgrade(request: Request) -> Response | None:
     return None
 
 
-def _rebuilt(head: h11.Request) -> bytes:
-    """The head as bytes again; without extensions, which we do not negotiate."""
-    lines = [b"%s %s HTTP/1.1" % (head.method, head.target)]
-    lines += [
-        b"%s: %s" % (name, value) for name, value in head.headers if name != b"sec-websocket-extensions"
-    ]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+def _handshake(request: Request) -> bytes:
+    """What the WebSocket library needs of a head that `_bad_upgrade` has let through, and nothing else.
+
+    It waits for ever, or fails, on much that is allowed: a repeated Connection or Upgrade, another protocol
+    beside ours, a Host or a target that is not ASCII. Extensions are not negotiated.
+    """
+    lines = (
+        "GET / HTTP/1.1",
+        "Host: localhost",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {request.header('sec-websocket-key')}",
+    )
+    return "\r\n".join((*lines, "", "")).encode("latin-1")

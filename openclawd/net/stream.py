@@ -7,6 +7,7 @@ ourselves can go out beside the library's pongs and closes. A write that was can
 frame on the wire: from then on the stream is broken and says so, instead of sending nonsense.
 """
 
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +17,9 @@ from trio.abc import HalfCloseableStream, Stream
 from openclawd.protocol.closes import TOO_BIG
 from openclawd.protocol.websocket_frames import close_frame
 
+# A message of 25 MiB comes in this many pieces over the smallest packets; the library counts the bytes of the
+# fragments it keeps, and not the fragments, which may be empty.
+MAX_PIECES: Final = 65_536
 # For a peer that broke the protocol to take the close frame that says so.
 LAST_WORDS_TIMEOUT_S: Final = 1.0
 # RFC 6455 section 5.2: FIN and opcode 8; a close frame's payload begins with the code.
@@ -32,25 +36,30 @@ class UpgradedStream(Stream):
         self._trailing = trailing
         self._accepted = trio.Event()
         self._write_lock = trio.Lock()
+        self._unwritten = b""
         self._broken = False
         self.close_sent = False
         self._budget: int | None = None
         self._on_overflow: Callable[[], None] | None = None
         self._last_words: Callable[[], bytes | None] | None = None
+        self._pieces: Callable[[], int] = int
 
     def accepted(
         self,
         *,
         budget_bytes: int,
+        pieces: Callable[[], int],
         on_overflow: Callable[[], None],
         last_words: Callable[[], bytes | None],
     ) -> None:
         """The 101 is out: what came behind the head may be read, and `budget_bytes` more at most.
 
-        Past the budget `on_overflow` is called and nothing more is delivered. `last_words` gives the frame
-        that the peer is owed when the library closes without having sent one.
+        Past the budget `on_overflow` is called and nothing more is delivered; the stream breaks when the
+        unfinished message is in more than MAX_PIECES `pieces`. `last_words` gives the frame that the peer is
+        owed when the library closes without having sent one.
         """
         self._budget = budget_bytes
+        self._pieces = pieces
         self._on_overflow = on_overflow
         self._last_words = last_words
         self._accepted.set()
@@ -65,6 +74,10 @@ class UpgradedStream(Stream):
             data, self._head = self._head, b""
             return data
         await self._accepted.wait()
+        if self._pieces() > MAX_PIECES:
+            if self._on_overflow is not None:
+                self._on_overflow()
+            raise trio.BrokenResourceError
         if self._trailing:
             data, self._trailing = self._trailing, b""
         else:
@@ -77,6 +90,27 @@ class UpgradedStream(Stream):
                 await trio.sleep_forever()
         return data
 
+    def write_now(self, data: bytes) -> bool:
+        """Write without waiting; what does not fit is kept and goes out before whatever is sent next.
+
+        False when something was kept: `send_all(b"")` sends it. Raises trio.BrokenResourceError.
+        """
+        written = 0
+        if not self._write_lock.locked():
+            if self._broken:
+                raise trio.BrokenResourceError
+            if not self._unwritten and isinstance(self._transport, trio.SocketStream):
+                try:
+                    # The socket does not block: what cannot be taken now is refused.
+                    written = os.write(self._transport.socket.fileno(), data)
+                except BlockingIOError:
+                    pass
+                except OSError as error:
+                    self._broken = True
+                    raise trio.BrokenResourceError from error
+        self._unwritten += data[written:]
+        return not self._unwritten
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write in one piece among the other writers. Raises trio.BrokenResourceError once broken."""
         async with self._write_lock:
@@ -88,7 +122,10 @@ class UpgradedStream(Stream):
                 if data[2:4] == _TOO_BIG_CODE:
                     # The library would explain itself in the reason; stock leaves it empty.
                     data = close_frame(TOO_BIG)
-            await self._transport.send_all(data)
+            if self._unwritten:
+                data, self._unwritten = self._unwritten + bytes(data), b""
+            if data:
+                await self._transport.send_all(data)
             self._broken = False
 
     async def wait_send_all_might_not_block(self) -> None:

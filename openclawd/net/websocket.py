@@ -13,7 +13,7 @@ from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, w
 
 from openclawd.gateway.wire import WireClosed, WireOverflow
 from openclawd.net.stream import UpgradedStream
-from openclawd.protocol.closes import Close
+from openclawd.protocol.closes import TOO_BIG, Close
 from openclawd.protocol.limits import MAX_PAYLOAD, PRE_ADMISSION_MAX
 from openclawd.protocol.websocket_frames import close_frame
 
@@ -44,7 +44,10 @@ class TrioWebSocketWire:
         self._closing = False
         self._broke_protocol = False
         stream.accepted(
-            budget_bytes=PRE_ADMISSION_BUDGET, on_overflow=self._overflow, last_words=self._breach_frame
+            budget_bytes=PRE_ADMISSION_BUDGET,
+            pieces=self._pieces,
+            on_overflow=self._overflow,
+            last_words=self._owed_frame,
         )
 
     async def receive(self) -> str | bytes:
@@ -61,6 +64,8 @@ class TrioWebSocketWire:
                     message = await self._connection.get_message()
                 self._receiving = None
         except ConnectionClosed as closed:
+            if self._overflowed:
+                raise WireOverflow from None
             raise self._ended(closed.reason) from None
         size = len(message)
         # A character takes four bytes at most: only a message near the limit needs the exact count.
@@ -78,9 +83,14 @@ class TrioWebSocketWire:
             self._broke_protocol = True
         return WireClosed(code, words, by_us=self._broke_protocol)
 
-    def _breach_frame(self) -> bytes | None:
-        """What a peer that broke RFC 6455 is owed: the library knows the code and says nothing."""
+    def _pieces(self) -> int:
+        return len(self._connection._message_parts)  # noqa: SLF001  nowhere else is it said
+
+    def _owed_frame(self) -> bytes | None:
+        """What a peer that broke RFC 6455 or sent too much is owed, where the library says nothing."""
         closed = self._connection.closed
+        if self._overflowed and not self._stream.close_sent:
+            return close_frame(TOO_BIG)
         if closed is None or closed.code not in _BREACHES or self._stream.close_sent:
             return None
         self._broke_protocol = True
@@ -90,6 +100,15 @@ class TrioWebSocketWire:
         self._overflowed = True
         if self._receiving is not None:
             self._receiving.cancel()
+
+    def send_now(self, frames: bytes) -> bool:
+        """Write finished frames as far as that can be done at once. Raises WireClosed."""
+        if self._closing or self._connection.closed is not None:
+            raise WireClosed(1006, "already closed")
+        try:
+            return self._stream.write_now(frames)
+        except trio.BrokenResourceError:
+            raise WireClosed(1006, "connection lost") from None
 
     async def send(self, frames: bytes) -> None:
         """Write finished frames. Raises WireClosed."""

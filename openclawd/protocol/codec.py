@@ -28,6 +28,7 @@ from openclawd.protocol.fields import (
 from openclawd.protocol.problems import CONSTANT, find_problems
 
 __all__ = [
+    "Encoded",
     "InvalidValue",
     "NonEmptyStr",
     "NonNegativeInt",
@@ -35,11 +36,13 @@ __all__ = [
     "PositiveInt",
     "decode",
     "encode",
+    "encoded",
     "structure",
     "unstructure",
 ]
 
 T = TypeVar("T")
+Encoded = orjson.Fragment
 
 # v4 validators say it this way.
 _ENUM_V4: Final = "must be equal to one of the allowed values"
@@ -74,6 +77,11 @@ def decode(data: bytes | str) -> object:
 def encode(value: object) -> bytes:
     """`value` as JSON; attrs instances inside are unstructured, mappings of any kind become objects."""
     return orjson.dumps(value, default=_encode_other)
+
+
+def encoded(value: object) -> Encoded:
+    """`value` as JSON that `encode` copies as it is: for what goes out more often than it changes."""
+    return Encoded(encode(value))
 
 
 def structure(value: object, cls: type[T]) -> T:

@@ -33,6 +33,29 @@ ClientId = Literal[
 ClientMode = Literal["webchat", "cli", "ui", "backend", "node", "worker", "probe", "test"]
 DEFAULT_ROLE: Final = NonEmptyStr("operator")
 
+# What clients of either generation say that they can (`caps`); others mean nothing to anybody.
+CLIENT_CAPS: Final = frozenset(
+    {
+        "agent-kind",
+        "approvals",
+        "exec-approvals",
+        "inline-widgets",
+        "model-catalog-snapshot",
+        "model-selection-policy",
+        "plugin-approvals",
+        "run-tool-bindings",
+        "session-scoped-events",
+        "skill-curator-live-inventory",
+        "task-suggestions",
+        "terminal-offset-seq",
+        "terminal-session-metadata",
+        "terminal-upload-path-style",
+        "tool-events",
+        "ui-commands",
+        "usage-refreshing",
+    }
+)
+
 
 @attrs.frozen
 class ClientInfo:

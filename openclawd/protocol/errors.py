@@ -49,11 +49,15 @@ class ErrorShape:
 
 
 class RequestError(Exception):
-    """A request is refused with `shape`."""
+    """A request is refused with `shape`.
 
-    def __init__(self, shape: ErrorShape) -> None:
+    A `payload` goes beside the error in the few answers that have both (a failed `agent` run).
+    """
+
+    def __init__(self, shape: ErrorShape, payload: object = None) -> None:
         super().__init__(f"{shape.code}: {shape.message}")
         self.shape = shape
+        self.payload = payload
 
 
 def invalid_request(message: str, **details: object) -> RequestError:

@@ -6,12 +6,15 @@ payload may be null.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
 from openclawd.protocol.codec import InvalidValue, NonEmptyStr, decode, encode, structure
 from openclawd.protocol.errors import ErrorShape
+from openclawd.protocol.limits import MAX_JSON_VALUES
+
+_NO_ID: Final = "invalid"
 
 
 class MalformedFrame(ValueError):
@@ -44,6 +47,8 @@ class _RequestFrame:
 
 def parse_request(data: bytes | str) -> Request:
     """The request in one message. Raises NotJson or MalformedFrame."""
+    if len(data) > MAX_JSON_VALUES and _separators(data) > MAX_JSON_VALUES:
+        raise MalformedFrame(_NO_ID, f"more than {MAX_JSON_VALUES} values")
     value = decode(data)
     try:
         frame = structure(value, _RequestFrame)
@@ -57,9 +62,13 @@ def response_ok(request_id: str, payload: object) -> bytes:
     return encode({"type": "res", "id": request_id, "ok": True, "payload": payload})
 
 
-def response_error(request_id: str, shape: ErrorShape) -> bytes:
-    """A `res` that refuses."""
-    return encode({"type": "res", "id": request_id, "ok": False, "error": shape.to_wire()})
+def response_error(request_id: str, shape: ErrorShape, payload: object = None) -> bytes:
+    """A `res` that refuses; with a payload where there is one."""
+    frame: dict[str, object] = {"type": "res", "id": request_id, "ok": False}
+    if payload is not None:
+        frame["payload"] = payload
+    frame["error"] = shape.to_wire()
+    return encode(frame)
 
 
 def event_frame(
@@ -80,9 +89,16 @@ def event_frame(
     return encode(frame)
 
 
+def _separators(data: bytes | str) -> int:
+    """At least the number of values in a JSON text, but for one."""
+    if isinstance(data, bytes):
+        return data.count(b",") + data.count(b"[") + data.count(b"{")
+    return data.count(",") + data.count("[") + data.count("{")
+
+
 def _frame_id(value: object) -> str:
     if isinstance(value, dict):
         own = value.get("id")
         if isinstance(own, str) and own:
             return own
-    return "invalid"
+    return _NO_ID

@@ -4,12 +4,18 @@ Both forms come from one value. Paths of this machine and the way it authenticat
 a stock v3 gateway tells everybody.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import attrs
 
-from openclawd.protocol.limits import MAX_BUFFERED, MAX_PAYLOAD, TICK_INTERVAL_MS
+from openclawd.protocol.limits import (
+    MAX_ATTACHMENT_BYTES,
+    MAX_BUFFERED,
+    MAX_IMAGE_BYTES,
+    MAX_PAYLOAD,
+    TICK_INTERVAL_MS,
+)
 from openclawd.protocol.versions import V3, V4
 
 
@@ -44,7 +50,8 @@ class PrivateFacts:
 
 @attrs.frozen
 class Hello:
-    """Everything that hello-ok is made of. `private` is None for clients without `operator.admin`."""
+    """Everything that hello-ok is made of. `private` is None for clients without `operator.admin`; presence
+    and health are JSON, which may be encoded already."""
 
     version: str
     connection_id: str
@@ -52,13 +59,12 @@ class Hello:
     methods: Sequence[str]
     events: Sequence[str]
     capabilities: Sequence[str]
-    presence: Sequence[Mapping[str, object]]
-    health: Mapping[str, object]
+    presence: Sequence[object]
+    health: object
     presence_version: int
     health_version: int
     uptime_ms: int
     session_defaults: SessionDefaults
-    auth_method: str
     role: str
     scopes: tuple[str, ...]
     issued: IssuedToken | None = None
@@ -95,11 +101,8 @@ def hello_ok_v4(hello: Hello) -> dict[str, object]:
         "controlUiBuildSource": hello.control_ui,
         "connId": hello.connection_id,
     }
-    auth: dict[str, object] = {
-        "method": hello.auth_method,
-        "role": hello.role,
-        "scopes": list(hello.scopes),
-    }
+    # Stock's frames have `auth.method` besides, which its own schema refuses.
+    auth: dict[str, object] = {"role": hello.role, "scopes": list(hello.scopes)}
     if hello.issued is not None:
         auth |= {"deviceToken": hello.issued.token, "issuedAtMs": hello.issued.issued_at_ms}
     return {
@@ -118,14 +121,15 @@ def hello_ok_v4(hello: Hello) -> dict[str, object]:
             "appliedConfigHash": hello.config_hash,
         },
         "auth": auth,
-        "policy": _policy(),
+        "policy": _policy()
+        | {"attachments": {"maxBytes": MAX_ATTACHMENT_BYTES, "maxImageBytes": MAX_IMAGE_BYTES}},
     }
 
 
 def _snapshot(hello: Hello) -> dict[str, object]:
     snapshot: dict[str, object] = {
-        "presence": [dict(entry) for entry in hello.presence],
-        "health": dict(hello.health),
+        "presence": list(hello.presence),
+        "health": hello.health,
         "stateVersion": {"presence": hello.presence_version, "health": hello.health_version},
         "uptimeMs": hello.uptime_ms,
     }

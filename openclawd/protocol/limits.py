@@ -10,3 +10,10 @@ MAX_BUFFERED: Final = 52_428_800
 TICK_INTERVAL_MS: Final = 30_000
 # What a stranger may send in one message: a `connect` with every field filled is below 8 KiB.
 PRE_ADMISSION_MAX: Final = 65_536
+# What one message may be in memory: a value of JSON takes up to thirty times its own length there, and no
+# request has a thousandth of so many.
+MAX_JSON_VALUES: Final = 500_000
+# One attached picture: what the providers take.
+MAX_IMAGE_BYTES: Final = 5_000_000
+# One attached file of whatever kind: nothing that is larger is looked at.
+MAX_ATTACHMENT_BYTES: Final = MAX_IMAGE_BYTES

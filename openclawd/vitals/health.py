@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from openclawd.events.event import Event
+from openclawd.protocol.codec import encoded
 
 # Stock refreshes and tells everybody once a minute.
 REFRESH_INTERVAL_S: Final = 60.0
@@ -88,6 +89,8 @@ class Health:
         self._wanted = trio.Event()
         self._probing = trio.Lock()
         self.snapshot: dict[str, object] = {}
+        # The same, encoded once however often it is asked for.
+        self.encoded = encoded(self.snapshot)
         self.version = 0
 
     def request_refresh(self) -> None:
@@ -111,6 +114,7 @@ class Health:
             "agents": [agent.to_wire() for agent in agents],
             "sessions": (default.sessions if default else SessionSummary("", 0, ())).to_wire(),
         }
+        self.encoded = encoded(self.snapshot)
         self.version += 1
         return self.snapshot
 

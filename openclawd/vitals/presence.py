@@ -7,9 +7,13 @@ of the `cli` kind come and go by the second and are not tracked, as in stock.
 import platform
 import socket
 from collections.abc import Callable, Mapping
-from typing import Final
+from itertools import islice
+from typing import Final, cast
 
 import attrs
+
+from openclawd.protocol.codec import Encoded, decode, encode, encoded
+from openclawd.vitals.presence_report import PresenceReport
 
 # Stock keeps an entry for five minutes after it was last heard of, and two hundred of them at most.
 ENTRY_TTL_MS: Final = 5 * 60 * 1000
@@ -39,19 +43,24 @@ class Presence:
         return self.mode != "cli" and self.client_id != "cli"
 
 
-@attrs.define
+@attrs.frozen
 class _Entry:
-    wire: dict[str, object]
+    row: Encoded
     ts: int
-    connections: int = 0
+    connections: int
 
 
 class PresenceList:
-    """The list and its version, which goes up with every change (`stateVersion.presence`)."""
+    """The list and its version, which goes up with every change (`stateVersion.presence`).
+
+    A row is encoded when it changes, not when it is told: in a storm of arrivals each newcomer gets them all.
+    """
 
     def __init__(self, *, gateway_version: str, now_ms: Callable[[], int]) -> None:
         self._now_ms = now_ms
+        # Both in the order of the last change; of who is gone, only the key.
         self._entries: dict[str, _Entry] = {}
+        self._gone: dict[str, None] = {}
         self._gateway = _gateway_entry(gateway_version)
         self.version = 1
 
@@ -61,44 +70,56 @@ class PresenceList:
         if not presence.tracked:
             return
         key = _key(connection_id, presence)
-        connections = self._entries[key].connections if key in self._entries else 0
-        self._entries[key] = _Entry(
-            wire=_client_entry(key, presence, reason="connect"),
-            ts=self._now_ms(),
-            connections=connections + 1,
-        )
-        self._prune()
+        known = self._entries.get(key)
+        connections = known.connections if known is not None else 0
+        self._put(key, _client_entry(key, presence, reason="connect"), connections + 1)
 
     def left(self, connection_id: str, presence: Presence) -> bool:
         """A client is gone; True when the list that others see changed."""
-        entry = self._entries.get(_key(connection_id, presence))
+        key = _key(connection_id, presence)
+        entry = self._entries.get(key)
         if entry is None:
             return False
         self.version += 1
-        entry.connections -= 1
-        entry.ts = self._now_ms()
-        if entry.connections == 0:
-            entry.wire = {**entry.wire, "reason": "disconnect"}
+        connections = entry.connections - 1
+        reason = {"reason": "disconnect"} if connections == 0 else {}
+        self._put(key, {**_members(entry), **reason}, connections)
         return True
 
-    def listing(self) -> list[dict[str, object]]:
-        """Wire entries, the gateway's own first, then the newest."""
+    def reported(self, report: PresenceReport) -> None:
+        """A program says where its user is; what it does not say stays as it was."""
+        self.version += 1
+        known = self._entries.get(report.key)
+        said = {**_members(known), **report.wire} if known is not None else report.wire
+        self._put(report.key, said, known.connections if known is not None else 0)
+
+    def listing(self) -> list[Encoded]:
+        """JSON objects, the gateway's own first, then the newest."""
         self._prune()
+        newest_first = reversed(self._entries.values())
+        rows = [entry.row for entry in islice(newest_first, MAX_ENTRIES)]
+        return [encoded({**self._gateway, "ts": self._now_ms()}), *rows]
+
+    def _put(self, key: str, wire: Mapping[str, object], connections: int) -> None:
+        self._entries.pop(key, None)
+        self._gone.pop(key, None)
         now = self._now_ms()
-        newest_first = sorted(self._entries.values(), key=lambda entry: entry.ts, reverse=True)
-        shown = newest_first[:MAX_ENTRIES]
-        return [{**self._gateway, "ts": now}, *({**entry.wire, "ts": entry.ts} for entry in shown)]
+        self._entries[key] = _Entry(encoded({**wire, "ts": now}), now, connections)
+        if connections == 0:
+            self._gone[key] = None
+        self._prune()
 
     def _prune(self) -> None:
         oldest_kept = self._now_ms() - ENTRY_TTL_MS
-        gone = [key for key, e in self._entries.items() if e.connections == 0 and e.ts < oldest_kept]
-        for key in gone:
-            del self._entries[key]
-        excess = len(self._entries) - MAX_ENTRIES
-        if excess > 0:
-            gone = [key for key, entry in self._entries.items() if entry.connections == 0]
-            for key in sorted(gone, key=lambda key: self._entries[key].ts)[:excess]:
-                del self._entries[key]
+        while self._gone:
+            longest_gone = next(iter(self._gone))
+            if self._entries[longest_gone].ts >= oldest_kept and len(self._entries) <= MAX_ENTRIES:
+                return
+            del self._gone[longest_gone], self._entries[longest_gone]
+
+
+def _members(entry: _Entry) -> dict[str, object]:
+    return cast("dict[str, object]", decode(encode(entry.row)))
 
 
 def _key(connection_id: str, presence: Presence) -> str:

@@ -42,7 +42,7 @@ async def registry(store: MemoryStore | None = None, clock: Clock | None = None)
         store if store is not None else MemoryStore(),
         now_ms=clock if clock is not None else Clock(),
         random_bytes=counting_bytes(),
-        lock=trio.Lock(),
+        new_lock=trio.Lock,
     )
     await devices.load()
     return devices

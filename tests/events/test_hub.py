@@ -91,3 +91,38 @@ def test_who_has_left_hears_nothing_and_may_leave_twice() -> None:
     hub.publish(Event("tick", {}))
 
     assert not member.frames
+
+
+def test_an_event_for_one_generation_is_neither_told_nor_numbered_nor_encoded_for_the_other() -> None:
+    older, newer = Listener("3"), Listener("4", wire_generation=4)
+    hub = joined(older, newer)
+    hub.publish(Event("chat", {"form": 3}, only=3))
+    hub.publish(Event("chat", {"form": 4}, only=4))
+    hub.publish(Event("chat", {"form": 4}, only=4))
+    hub.publish(Event("tick", {}))
+
+    assert [frame["payload"] for frame in older.heard] == [{"form": 3}, {}]
+    assert [frame["seq"] for frame in older.heard] == [1, 2]
+    assert [frame["payload"] for frame in newer.heard] == [{"form": 4}, {"form": 4}, {}]
+    assert [frame["seq"] for frame in newer.heard] == [1, 2, 3]
+
+
+def test_nothing_is_encoded_for_a_generation_without_listeners() -> None:
+    older = Listener("3")
+    joined(older).publish(Event("chat", {}, payload_v4={"no JSON": object()}))
+
+    assert len(older.frames) == 1
+
+
+def test_nothing_is_encoded_when_nobody_may_hear_it() -> None:
+    joined(Listener("n", scopes=frozenset())).publish(
+        Event("chat", {"no JSON": object()}, scope="operator.read")
+    )
+
+
+def test_a_targeted_event_passes_over_who_has_left_or_may_not_read() -> None:
+    reader, nobody = Listener("r"), Listener("n", scopes=frozenset())
+    event = Event("session.message", {}, scope="operator.read", connections=frozenset({"r", "n", "gone"}))
+    joined(reader, nobody).publish(event)
+
+    assert (len(reader.frames), len(nobody.frames)) == (1, 0)

@@ -12,13 +12,14 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from openclawd.events.event import Event
 from openclawd.events.hub import Hub
 from openclawd.gateway.client import Client
+from openclawd.gateway.flusher import Flusher
 from openclawd.gateway.router import Router
 from openclawd.methods.method import AnyParams, Call, Method, MethodTable
 from openclawd.methods.services import Services
 from openclawd.net.websocket import TrioWebSocketWire
 from openclawd.protocol.closes import SERVICE_RESTART, Close
 from openclawd.protocol.codec import NonEmptyStr
-from openclawd.protocol.errors import invalid_request
+from openclawd.protocol.errors import ErrorCode, ErrorShape, RequestError, invalid_request
 from openclawd.protocol.websocket_frames import text_frame
 from tests.support.memory_socket import memory_socket
 
@@ -56,6 +57,19 @@ async def picky(_call: Call, _params: AnyParams) -> object:
     raise invalid_request("not like this", hint="otherwise")
 
 
+@TABLE.add("in two steps", scope="operator.read", params=AnyParams)
+async def in_two_steps(call: Call, _params: AnyParams) -> object:
+    call.respond({"status": "accepted"})
+    await trio.sleep(5)
+    return {"status": "ok"}
+
+
+@TABLE.add("in vain", scope="operator.read", params=AnyParams)
+async def in_vain(call: Call, _params: AnyParams) -> object:
+    call.respond({"status": "accepted"})
+    raise RequestError(ErrorShape(ErrorCode.UNAVAILABLE, "no luck"), {"status": "error"})
+
+
 class Table:
     """One client on the gateway's side, and the client's end of its socket."""
 
@@ -74,19 +88,25 @@ class Table:
         wire.admitted()
         # None of these methods asks for a service.
         router = Router(cast(Mapping[str, Method], TABLE.methods), cast(Services, None))
+        flusher = Flusher()
         self.client = Client(
             connection_id="c1",
             wire_generation=self.generation,
             role=self.role,
             scopes=self.scopes,
+            caps=frozenset(),
             device_id=None,
             wire=wire,
             router=router,
+            flusher=flusher,
         )
         if hub is not None:
             hub.join(self.client)
         self.client.greet(b'"hello"')
-        self.ended = await self.client.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flusher.serve)
+            self.ended = await self.client.run()
+            nursery.cancel_scope.cancel()
 
 
 async def answer(socket: WebSocketConnection) -> Any:
@@ -235,6 +255,46 @@ async def test_an_allowed_call_between_them_starts_the_count_again(autojump_cloc
         answers = [await answer(socket) for _ in range(33)]
 
     assert [a["ok"] for a in answers] == ([False] * 10 + [True]) * 3
+
+
+async def test_a_request_may_be_answered_more_than_once(autojump_clock: MockClock) -> None:
+    async with memory_socket(Table().serve) as socket:
+        await answer(socket)
+        await ask(socket, "in two steps", request_id="1")
+        first = await answer(socket)
+        await ask(socket, "fast", request_id="2")
+        rest = [await answer(socket), await answer(socket)]
+
+    assert first == {"type": "res", "id": "1", "ok": True, "payload": {"status": "accepted"}}
+    assert [each["id"] for each in rest] == ["2", "1"]
+    assert rest[1]["payload"] == {"status": "ok"}
+
+
+async def test_a_refusal_may_have_a_payload_beside_its_error(autojump_clock: MockClock) -> None:
+    async with memory_socket(Table().serve) as socket:
+        await answer(socket)
+        await ask(socket, "in vain")
+        accepted, failed = await answer(socket), await answer(socket)
+
+    assert accepted["ok"]
+    assert (failed["ok"], failed["payload"]) == (False, {"status": "error"})
+    assert failed["error"] == {"code": "UNAVAILABLE", "message": "no luck"}
+
+
+async def test_requests_that_hold_too_much_memory_together_are_put_off(autojump_clock: MockClock) -> None:
+    async with memory_socket(Table().serve) as socket:
+        await answer(socket)
+        for number in range(4):
+            await ask(socket, "slow", request_id=str(number), params={"text": "x" * 20_000_000})
+        put_off = [await answer(socket), await answer(socket)]
+        done = [await answer(socket), await answer(socket)]
+        await ask(socket, "slow", request_id="4", params={"text": "x" * 20_000_000})
+        again = await answer(socket)
+
+    assert [each["id"] for each in put_off] == ["2", "3"]
+    assert put_off[0]["error"]["retryable"]
+    assert [each["payload"] for each in done] == ["slow", "slow"]
+    assert (again["id"], again["ok"]) == ("4", True)
 
 
 async def test_too_many_requests_at_once_are_put_off_and_not_queued(autojump_clock: MockClock) -> None:

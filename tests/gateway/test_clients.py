@@ -9,6 +9,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from openclawd.gateway.client import Client
 from openclawd.gateway.clients import Clients
+from openclawd.gateway.flusher import Flusher
 from openclawd.gateway.router import Router
 from openclawd.methods.method import Method
 from openclawd.methods.services import Services
@@ -27,19 +28,25 @@ class Door:
     async def serve(self, wire: TrioWebSocketWire) -> None:
         self._arrived += 1
         wire.admitted()
+        flusher = Flusher()
         client = Client(
             connection_id=f"c{self._arrived}",
             wire_generation=3,
             role="operator",
             scopes=frozenset(),
+            caps=frozenset(),
             device_id=None,
             wire=wire,
             router=Router(cast(Mapping[str, Method], {}), cast(Services, None)),
+            flusher=flusher,
         )
         client.greet(b'"hello"')
         self.clients.add(client)
         try:
-            await client.run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(flusher.serve)
+                await client.run()
+                nursery.cancel_scope.cancel()
         finally:
             self.clients.remove(client)
 

@@ -16,8 +16,10 @@ from openclawd.auth.devices import Devices
 from openclawd.auth.locality import Peer
 from openclawd.config.secret import Secret
 from openclawd.events.hub import Hub
+from openclawd.events.subscriptions import Subscriptions
 from openclawd.gateway.clients import Clients
 from openclawd.gateway.connection import Desk, Greeting, serve_connection
+from openclawd.gateway.flusher import Flusher
 from openclawd.gateway.router import Router
 from openclawd.methods.method import Method
 from openclawd.methods.services import Services
@@ -69,15 +71,17 @@ async def desk(store: MemoryStore) -> Desk:
         store,
         now_ms=lambda: NOW_MS,
         random_bytes=lambda length: next(drawn).to_bytes(length, "big"),
-        lock=trio.Lock(),
+        new_lock=trio.Lock,
     )
     await devices.load()
     return Desk(
         policy=Policy(SharedAuth("token", Secret(TOKEN))),
         devices=devices,
         hub=hub,
+        subscriptions=Subscriptions(),
         clients=Clients(),
         router=Router(cast(Mapping[str, Method], {}), cast(Services, None)),
+        flusher=Flusher(),
         presence=presence,
         announcer=PresenceAnnouncer(presence, publish=hub.publish, health_version=lambda: 1),
         health=health,
@@ -86,6 +90,7 @@ async def desk(store: MemoryStore) -> Desk:
             boot_id="b",
             methods=(),
             events=(),
+            capabilities=(),
             session_defaults=lambda: SessionDefaults("main", "main", "agent:main:main", "per-sender"),
             private=PrivateFacts("/c", "/s", "token"),
             config_hash="h",
@@ -107,7 +112,10 @@ class Visit:
         def settle() -> None:
             self.settled = True
 
-        await serve_connection(wire, LOCAL, self.desk, settled=settle)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.desk.flusher.serve)
+            await serve_connection(wire, LOCAL, self.desk, settled=settle)
+            nursery.cancel_scope.cancel()
 
     async def connect(self, socket: WebSocketConnection, device: Device) -> dict[str, Any]:
         challenge = json.loads(await socket.get_message())
@@ -154,6 +162,19 @@ async def test_an_admitted_client_is_counted_until_it_leaves(autojump_clock: Moc
         await socket.aclose()
         await trio.sleep(1)
     assert (len(visit.desk.clients), len(visit.desk.hub)) == (0, 0)
+
+
+async def test_what_a_client_subscribed_to_is_forgotten_when_it_leaves(autojump_clock: MockClock) -> None:
+    visit = Visit(await desk(MemoryStore()))
+    subscriptions = visit.desk.subscriptions
+    async with memory_socket(visit.serve) as socket:
+        connection_id = (await visit.connect(socket, Device()))["payload"]["server"]["connId"]
+        subscriptions.sessions(connection_id, on=True)
+        subscriptions.messages(connection_id, "agent:main:main", on=True)
+        await socket.aclose()
+        await trio.sleep(1)
+    assert not subscriptions.sessions_listeners
+    assert not subscriptions.message_listeners("agent:main:main")
 
 
 async def test_a_full_disk_keeps_no_known_device_out(autojump_clock: MockClock) -> None:

@@ -9,6 +9,8 @@ from trio.abc import Stream
 from trio.testing import MockClock, memory_stream_pair
 
 from openclawd.net.http import Request, Response, serve_http, text
+from openclawd.net.stream import UpgradedStream
+from openclawd.net.websocket import accept_websocket
 
 
 async def echo(request: Request) -> Response:
@@ -118,9 +120,41 @@ async def test_an_upgrade_hands_over_the_head_and_what_came_behind_it(autojump_c
     await exchange(UPGRADE + b"\x81\x80first frame", upgrade)
 
     [(head, trailing)] = handed
-    assert head.startswith(b"GET /ws HTTP/1.1\r\n")
+    assert b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" in head
     assert b"permessage-deflate" not in head
     assert trailing == b"\x81\x80first frame"
+
+
+async def test_a_head_to_nowhere_is_refused_without_a_body(autojump_clock: MockClock) -> None:
+    answer = await exchange(b"HEAD http://[ HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: h2c, WebSocket"),
+        UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: websocket\r\nUpgrade: h2c"),
+        UPGRADE.replace(b"Connection:", b"Connection: Upgrade\r\nConnection: keep-alive\r\nX-Connection:"),
+        UPGRADE.replace(b"Host: x", "Host: mümchen".encode()),
+        UPGRADE.replace(b"Host: x", b"Host: " + b"x" * 64),
+        UPGRADE.replace(b"GET /ws", "GET /wß".encode()),
+    ],
+)
+async def test_what_an_upgrade_may_say_besides_does_not_reach_the_library(
+    autojump_clock: MockClock, odd: bytes
+) -> None:
+    """Found by fuzzing: it waited for ever on some of these, and failed on others."""
+
+    async def upgrade(stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
+        async with accept_websocket(UpgradedStream(stream, head, trailing)):
+            pass
+
+    answer = await exchange(odd, upgrade)
+
+    assert answer.startswith(b"HTTP/1.1 101 ")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +164,9 @@ async def test_an_upgrade_hands_over_the_head_and_what_came_behind_it(autojump_c
         (UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"short"), b"400"),
         (UPGRADE.replace(b"keep-alive, Upgrade", b"keep-alive"), b"400"),
         (UPGRADE.replace(b"GET", b"POST"), b"400"),
+        # Found by fuzzing: the library waited for a Host, and the peer for an answer.
+        (UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"), b"400"),
+        (UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.9").replace(b"Host: x\r\n", b""), b"400"),
     ],
 )
 async def test_a_bad_upgrade_is_refused_in_http(

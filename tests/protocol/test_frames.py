@@ -89,3 +89,18 @@ def test_an_event_has_seq_and_state_version_only_when_it_is_broadcast() -> None:
         "seq": 7,
         "stateVersion": {"presence": 1, "health": 2},
     }
+
+
+@pytest.mark.parametrize("filler", [b"[]", b"{}", b"0"])
+def test_a_frame_of_a_million_values_is_refused_unread(filler: bytes) -> None:
+    params = b",".join([filler] * 1_000_000)
+    with pytest.raises(MalformedFrame) as refused:
+        parse_request(b'{"type":"req","id":"1","method":"m","params":[' + params + b"]}")
+    assert refused.value.problem == "more than 500000 values"
+    assert refused.value.id == "invalid"
+
+
+def test_a_frame_of_one_long_text_is_read() -> None:
+    text = "x" * 2_000_000
+    request = parse_request(f'{{"type":"req","id":"1","method":"m","params":{{"text":"{text}"}}}}')
+    assert request.params == {"text": text}

@@ -26,7 +26,6 @@ HELLO = Hello(
     health_version=3,
     uptime_ms=4,
     session_defaults=SessionDefaults("main", "main", "agent:main:main", "per-sender", model_configured=True),
-    auth_method="token",
     role="operator",
     scopes=("operator.write", "operator.read"),
 )
@@ -65,15 +64,20 @@ def test_v3_with_a_device_gets_its_token_and_sorted_scopes() -> None:
     }
 
 
-def test_v4_always_says_how_the_client_got_in() -> None:
+def test_v4_always_says_what_the_client_may() -> None:
     assert hello_ok_v4(HELLO)["auth"] == {
-        "method": "token",
         "role": "operator",
         "scopes": ["operator.write", "operator.read"],
     }
     issued = hello_ok_v4(attrs.evolve(HELLO, issued=ISSUED))["auth"]
     assert isinstance(issued, dict)
     assert issued["deviceToken"] == "canary"
+
+
+def test_v4_is_told_how_large_an_attachment_may_be() -> None:
+    policy = hello_ok_v4(HELLO)["policy"]
+    assert isinstance(policy, dict)
+    assert policy["attachments"] == {"maxBytes": 5_000_000, "maxImageBytes": 5_000_000}
 
 
 @pytest.mark.parametrize("form", [hello_ok_v3, hello_ok_v4])

@@ -1,7 +1,10 @@
 """Who is here."""
 
+import json
+
 import attrs
 
+from openclawd.protocol.codec import encode
 from openclawd.vitals.presence import ENTRY_TTL_MS, MAX_ENTRIES, Presence, PresenceList
 
 BROWSER = Presence(
@@ -23,12 +26,16 @@ class Clock:
         return self.ms
 
 
+def rows(presence: PresenceList) -> list[dict[str, object]]:
+    return [json.loads(encode(row)) for row in presence.listing()]
+
+
 def hosts(presence: PresenceList) -> list[object]:
-    return [entry["host"] for entry in presence.listing()[1:]]
+    return [entry["host"] for entry in rows(presence)[1:]]
 
 
 def test_the_gateway_itself_comes_first() -> None:
-    listing = PresenceList(gateway_version="1.2", now_ms=Clock()).listing()
+    listing = rows(PresenceList(gateway_version="1.2", now_ms=Clock()))
 
     assert (listing[0]["mode"], listing[0]["reason"], listing[0]["version"]) == ("gateway", "self", "1.2")
 
@@ -38,10 +45,10 @@ def test_two_tabs_of_one_device_are_one_entry_that_stays_until_both_have_gone() 
     presence.arrived("c1", BROWSER)
     presence.arrived("c2", BROWSER)
     presence.left("c1", BROWSER)
-    after_one = presence.listing()[1]["reason"]
+    after_one = rows(presence)[1]["reason"]
     presence.left("c2", BROWSER)
 
-    assert (after_one, presence.listing()[1]["reason"], len(presence.listing())) == (
+    assert (after_one, rows(presence)[1]["reason"], len(presence.listing())) == (
         "connect",
         "disconnect",
         2,
