@@ -2,8 +2,8 @@
 
 75 and 78 are EX_TEMPFAIL and EX_CONFIG of sysexits.h(3head); 2 is what argparse and most shells use. A
 supervisor restarts after 1 and 75 and must leave 78 alone (`RestartPreventExitStatus=78`): starting again
-cannot help there. A command that was interrupted ends with 128 plus the signal's number, as a shell would
-show it.
+cannot help there. launchd would not leave it alone, so there 0 takes its place (`launchd`). A command that
+was interrupted ends with 128 plus the signal's number, as a shell would show it.
 """
 
 from enum import IntEnum

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
@@ -25,7 +25,9 @@ from openclawd.agents.facts import GatewayFacts
 from openclawd.agents.offline import PROVIDER as OFFLINE_PROVIDER
 from openclawd.agents.roster import DEFAULT_AVATAR, DEFAULT_NAME, roster
 from openclawd.auth.devices import Devices
+from openclawd.auth.identity import IdentityFile
 from openclawd.auth.locality import Peer, peer_from_headers
+from openclawd.config.file import ConfigFile
 from openclawd.config.load import LoadedConfig
 from openclawd.config.settings import GatewaySettings
 from openclawd.daemon.policy import admission_policy, bearer_check
@@ -33,11 +35,13 @@ from openclawd.daemon.sockets import listener, peer_uid
 from openclawd.daemon.supervisor import supervise
 from openclawd.events.event import Event
 from openclawd.events.hub import Hub
+from openclawd.events.subscriptions import Subscriptions
 from openclawd.gateway.clients import Clients
 from openclawd.gateway.connection import Desk, Greeting, serve_connection
+from openclawd.gateway.flusher import Flusher
 from openclawd.gateway.router import Router
 from openclawd.methods.services import RunningGateway, Services
-from openclawd.methods.table import EVENTS, METHODS
+from openclawd.methods.table import CAPABILITIES, EVENTS, METHODS
 from openclawd.net.http import Request, serve_http
 from openclawd.net.listener import Slot, Slots, raise_descriptor_limit, serve_listeners
 from openclawd.net.routes import PageConfig, Readiness, Routes
@@ -47,6 +51,8 @@ from openclawd.net.websocket import accept_websocket
 from openclawd.protocol.closes import INTERNAL_ERROR, SERVICE_RESTART
 from openclawd.protocol.hello import PrivateFacts, SessionDefaults
 from openclawd.protocol.limits import TICK_INTERVAL_MS
+from openclawd.sessions.keys import agent_of
+from openclawd.sessions.news import SubscribedNews
 from openclawd.sessions.registry import Sessions
 from openclawd.store.conversations import Conversations
 from openclawd.store.database import Database
@@ -101,29 +107,42 @@ class House:
         database: Database,
         sockets: Sockets,
         log_file: Path,
+        check_config: Callable[[LoadedConfig], object],
     ) -> None:
+        """`check_config` raises ConfigError for a configuration that this process could not start with."""
         self._loaded = loaded
+        self._check_config = check_config
         self._settings = settings
         self._sockets = sockets
         self._address = sockets.address
         self._log_file = log_file
         self._started_ms = now_ms()
         self._stopping = False
-        self._agents = roster(loaded.config)
+        self._agents = roster(loaded.config, loaded.paths.state_dir)
         self._hub = Hub()
+        self._subscriptions = Subscriptions()
         self._clients = Clients()
+        self._flusher = Flusher()
         self._slots = Slots(raise_descriptor_limit())
         self._presence = PresenceList(gateway_version=__version__, now_ms=now_ms)
         self._devices = Devices(
-            DeviceStore(database), now_ms=now_ms, random_bytes=secrets.token_bytes, lock=trio.Lock()
+            DeviceStore(database), now_ms=now_ms, random_bytes=secrets.token_bytes, new_lock=trio.Lock
         )
         self._catalog = Catalog(loaded.config, loaded.environ, self._facts)
+        self._news = SubscribedNews(
+            self._subscriptions,
+            publish=self._hub.publish,
+            row=self._session_row,
+            agent_of=lambda key: agent_of(key, self._agents.default_id),
+            now_ms=now_ms,
+        )
         self._sessions = Sessions(
             RunQueue(database),
             Conversations(database),
             self._catalog,
             roster=self._agents,
             publish=self._hub.publish,
+            news=self._news,
             now_ms=now_ms,
             status_lines=self._status_lines,
             timeout_ms=loaded.config.agents.defaults.timeout_seconds * 1000,
@@ -147,6 +166,8 @@ class House:
         listeners = [listener(bound) for bound in (*self._sockets.tcp, self._sockets.unix)]
         async with trio.open_nursery(strict_exception_groups=True) as house_nursery:
             house_nursery.start_soon(supervise, "sessions", self._sessions.serve)
+            house_nursery.start_soon(supervise, "session news", self._news.serve)
+            house_nursery.start_soon(supervise, "writing", self._flusher.serve)
             house_nursery.start_soon(supervise, "health", self._health.serve)
             house_nursery.start_soon(supervise, "presence", self._announcer.serve)
             house_nursery.start_soon(supervise, "tick", self._tick)
@@ -215,6 +236,9 @@ class House:
             rows.append(AgentSummary(agent.agent_id, is_default, sessions, agent.name))
         return rows
 
+    async def _session_row(self, key: str) -> dict[str, Any] | None:
+        return await self._sessions.describe(key)
+
     def _status_lines(self) -> list[str]:
         up_s = self._uptime_ms() // 1000
         days, clock = divmod(up_s, 86_400)
@@ -264,11 +288,15 @@ class House:
     def _make_desk(self) -> Desk:
         services = Services(
             loaded=self._loaded,
+            config_file=ConfigFile(self._loaded, check=self._check_config),
+            identity=IdentityFile(self._loaded.paths.identity_file),
             agents=self._agents,
             catalog=self._catalog,
             devices=self._devices,
             sessions=self._sessions,
+            subscriptions=self._subscriptions,
             presence=self._presence,
+            announce_presence=self._announcer.request,
             health=self._health,
             publish=self._hub.publish,
             log_file=self._log_file,
@@ -282,8 +310,10 @@ class House:
             policy=admission_policy(self._settings),
             devices=self._devices,
             hub=self._hub,
+            subscriptions=self._subscriptions,
             clients=self._clients,
             router=Router(METHODS, services),
+            flusher=self._flusher,
             presence=self._presence,
             announcer=self._announcer,
             health=self._health,
@@ -292,6 +322,7 @@ class House:
                 boot_id=str(uuid.uuid4()),
                 methods=tuple(METHODS),
                 events=EVENTS,
+                capabilities=CAPABILITIES,
                 session_defaults=self._session_defaults,
                 private=PrivateFacts(
                     config_path=str(paths.config_file),

@@ -82,12 +82,19 @@ class Logging:
 
 
 def configure_logging(
-    log_dir: Path, *, verbose: bool, level: str = "info", stream: TextIO, json_lines: bool = False
+    log_dir: Path,
+    *,
+    verbose: bool,
+    level: str = "info",
+    stream: TextIO,
+    stream_level: int = logging.NOTSET,
+    json_lines: bool = False,
 ) -> Logging:
     """Send records to `log_dir` and to `stream`: ours from `level` up, other libraries' from warnings up.
 
-    `level` is one of `LEVELS`. `verbose` lowers it to debug and shows tracebacks on the terminal.
-    `json_lines` gives `stream` the lines of the file in place of the readable form.
+    `level` is one of `LEVELS`. `verbose` lowers it to debug and shows tracebacks on the terminal. What is
+    below `stream_level` goes to the file only. `json_lines` gives `stream` the lines of the file in place of
+    the readable form.
     """
     colour = wants_colour(stream)
 
@@ -99,12 +106,15 @@ def configure_logging(
 
     file = LogFile(log_dir, as_line)
     terminal = _Terminal(stream, unread if json_lines else readable)
+    terminal.setLevel(stream_level)
     root = logging.getLogger()
     root.setLevel(logging.WARNING)
     logging.getLogger("openclawd").setLevel(logging.DEBUG if verbose else LEVELS[level])
     for handler in (file, terminal):
         root.addHandler(handler)
     logging.captureWarnings(True)
+    # Nothing shows them, and finding them out costs as much as the record (the logging HOWTO, Optimization).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     return Logging(path=file.path, handlers=(file, terminal))
 
 
@@ -113,8 +123,15 @@ def wants_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def as_document(record: logging.LogRecord) -> dict[str, object]:
-    """The record as the log file has it."""
+def as_document(record: logging.LogRecord) -> Mapping[str, object]:
+    """The record as the log file has it; made once for all who write it."""
+    document: dict[str, object] | None = record.__dict__.get("document")
+    if document is None:
+        document = record.__dict__["document"] = _document(record)
+    return document
+
+
+def _document(record: logging.LogRecord) -> dict[str, object]:
     document: dict[str, object] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": _level_name(record.levelno),
@@ -151,10 +168,10 @@ def _message(record: logging.LogRecord) -> str:
 
 def _plain(value: object, depth: int) -> object:
     """The value as JSON can hold it, secrets covered."""
-    if value is None or isinstance(value, bool | float):
-        return value
     if isinstance(value, str):
         return _encodable(str(value))
+    if value is None or isinstance(value, bool | float):
+        return value
     if isinstance(value, int):
         # Beyond 64 bits orjson refuses; a log line is no place to care.
         return int(value) if -(2**63) <= value < 2**63 else str(value)

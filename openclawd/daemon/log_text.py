@@ -16,6 +16,9 @@ RESERVED: Final = ("time", "level", "name", "message", "exception")
 _MESSAGE_WIDTH: Final = 20
 _LEVEL_WIDTH: Final = 5
 _OUR_LOGGER: Final = "openclawd"
+# A bare value with one of these in it could not be told from what stands around it.
+_AMBIGUOUS: Final = frozenset(' "=')
+_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 _DIM: Final = "\x1b[2m"
 _RESET: Final = "\x1b[0m"
@@ -75,9 +78,9 @@ def render_line(line: bytes, *, colour: bool, dated: bool = True) -> str:
 def _value(value: object) -> str:
     """A field's value: bare where that is unambiguous, else as a JSON string or JSON."""
     if isinstance(value, str):
-        bare = value.isprintable() and value and not any(c in ' "=' for c in value)
-        return value if bare else printable(json.dumps(value, ensure_ascii=False))
-    return printable(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))
+        bare = value.isprintable() and value and _AMBIGUOUS.isdisjoint(value)
+        return value if bare else printable(_json(value))
+    return printable(_json(value))
 
 
 def _moment(time: object, *, dated: bool) -> str:

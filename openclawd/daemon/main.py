@@ -21,6 +21,7 @@ from openclawd.config.paths import resolve_paths
 from openclawd.config.settings import Flags, GatewaySettings, resolve_settings
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.house import House, Sockets, now_ms
+from openclawd.daemon.launchd import job_name, start_command
 from openclawd.daemon.link import fragment, page_url
 from openclawd.daemon.lock import state_lock
 from openclawd.daemon.log import configure_logging
@@ -53,17 +54,17 @@ def run(flags: Flags, environ: Mapping[str, str], *, verbose: bool = False, json
         with ExitStack() as process:
             return _run(flags, environ, process, verbose=verbose, json_lines=json_lines)
     except UsageError as error:
-        return _refuse(ExitCode.USAGE, error.text())
+        return _refuse(ExitCode.USAGE, error.text(), environ)
     except ConfigError as error:
-        return _refuse(ExitCode.CONFIG, error.text())
+        return _refuse(ExitCode.CONFIG, error.text(), environ)
     except StartRefused as error:
-        return _refuse(error.exit_code, str(error))
+        return _refuse(error.exit_code, str(error), environ)
     except (StoreError, PartFailed, ExceptionGroup) as error:
         together = error if isinstance(error, ExceptionGroup) else ExceptionGroup("", [error])
         _, unforeseen = together.split((StoreError, PartFailed))
         if unforeseen is not None:
             raise
-        return _refuse(ExitCode.UNEXPECTED, "\n".join(dict.fromkeys(_sentences(error))))
+        return _refuse(ExitCode.UNEXPECTED, "\n".join(dict.fromkeys(_sentences(error))), environ)
 
 
 def _run(
@@ -88,6 +89,8 @@ def _run(
         verbose=verbose,
         level=loaded.config.logging.level,
         stream=sys.stderr,
+        # launchd puts it into a file that nobody ever cuts.
+        stream_level=logging.NOTSET if job_name(environ) is None else logging.WARNING,
         json_lines=json_lines,
     )
     process.callback(log.close)
@@ -112,6 +115,7 @@ def _run(
                 database=database,
                 sockets=sockets,
                 log_file=log.path,
+                check_config=lambda config: resolve_settings(config, environ, flags),
             )
             # A second signal changes nothing: not during the goodbye, as the receiver is open to the very
             # end, and not behind it, where trio hands unread ones to whatever handled them before. A hang-up
@@ -208,7 +212,7 @@ def _print_link(settings: GatewaySettings, host: str, port: int, environ: Mappin
 
 def _output_is_kept(environ: Mapping[str, str]) -> bool:
     """Whether a supervisor collects our output: systemd.exec(5) JOURNAL_STREAM; launchd names its service."""
-    return bool(environ.get("JOURNAL_STREAM")) or environ.get("XPC_SERVICE_NAME", "0") not in {"", "0"}
+    return bool(environ.get("JOURNAL_STREAM")) or job_name(environ) is not None
 
 
 @contextmanager
@@ -242,6 +246,15 @@ def _sentences(error: BaseException) -> Iterator[str]:
         yield "".join(traceback.format_exception_only(error)).strip()
 
 
-def _refuse(code: ExitCode, text: str) -> int:
+def _refuse(code: ExitCode, text: str, environ: Mapping[str, str]) -> int:
     print(text, file=sys.stderr, flush=True)
-    return code
+    job = job_name(environ)
+    if code is not ExitCode.CONFIG or job is None:
+        return code
+    print(
+        f"Ending with {ExitCode.OK:d} in place of {code:d}, or launchd would start this again and again.\n"
+        f"When it is put right: {start_command(job, os.getuid())}",
+        file=sys.stderr,
+        flush=True,
+    )
+    return ExitCode.OK

@@ -5,6 +5,7 @@ import ipaddress
 import os
 import socket
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,14 @@ from openclawd.daemon.refusal import StartRefused
 
 # A restart of many clients arrives in one burst; the kernel cuts it to somaxconn.
 BACKLOG: Final = 4096
+# A laptop that was closed, a phone out of reach: the kernel asks after a minute of silence (s), and lets
+# nothing wait for an answer longer than a minute and a half (ms), where it knows how (tcp(7)).
+KEEPALIVE: Final[Mapping[str, int]] = {
+    "TCP_KEEPIDLE": 60,
+    "TCP_KEEPINTVL": 10,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": 90_000,
+}
 # RFC 6598, which Tailscale hands its addresses from.
 _TAILNET: Final = ipaddress.ip_network("100.64.0.0/10")
 # <sys/un.h> of macOS; Python has no names for them.
@@ -111,6 +120,7 @@ def _listen(host: str, port: int) -> socket.socket:
     tcp = socket.socket(family, socket.SOCK_STREAM)
     try:
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _give_up_on_the_lost(tcp)
         if family == socket.AF_INET6:
             tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         tcp.bind((host, port))
@@ -119,6 +129,15 @@ def _listen(host: str, port: int) -> socket.socket:
         tcp.close()
         raise
     return tcp
+
+
+def _give_up_on_the_lost(tcp: socket.socket) -> None:
+    """Let the kernel end a connection whose peer is gone; what is accepted inherits it (tcp(7))."""
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            tcp.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _refused(host: str, port: int, error: OSError) -> StartRefused:

@@ -1,13 +1,152 @@
-"""`config.get`: the config as it is on disk and as it was understood, without its secrets."""
+"""The configuration on the wire: look at the file, replace it, know what can be in it.
 
-from openclawd.auth.scopes import READ
-from openclawd.config.redact import config_get_result
+The answers tell of the file as it is now; the gateway runs with what it read when it started.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import attrs
+import trio
+
+from openclawd import __version__
+from openclawd.auth.scopes import ADMIN, READ
+from openclawd.config.file import BaseHashMissing, BaseHashStale, CurrentFile
+from openclawd.config.problems import ConfigError, ConfigProblem
+from openclawd.config.redact import redact, redact_text
 from openclawd.methods.method import Call, MethodTable, NoParams
+from openclawd.protocol.codec import NonEmptyStr
+from openclawd.protocol.errors import invalid_request, unavailable
+from openclawd.protocol.versions import V4
+
+T = TypeVar("T")
+
+# What stock lets a path be made of.
+_PATH: Final = re.compile(r"[A-Za-z0-9_./\[\]\-*]+")
+_SHOWN_PROBLEMS: Final = 16
 
 CONFIG = MethodTable()
+_log = logging.getLogger("openclawd.config")
+
+
+@attrs.frozen
+class ConfigSetParams:
+    """`config.set`: the whole text; `base_hash` is that of the `config.get` that it began with."""
+
+    raw: NonEmptyStr
+    base_hash: NonEmptyStr | None = None
+
+
+@attrs.frozen
+class ConfigSchemaLookupParams:
+    """`config.schema.lookup`: `agents.list[0].model`, say."""
+
+    path: NonEmptyStr = attrs.field(metadata={"max_length": 1024})
 
 
 @CONFIG.add("config.get", scope=READ, params=NoParams)
-def config_get(call: Call, _params: NoParams) -> object:
-    """Stock's shape; `hash` is of the file's text, so that an editor can tell whether it has changed."""
-    return config_get_result(call.services.loaded)
+async def config_get(call: Call, _params: NoParams) -> object:
+    """The file without its secrets; `hash` is of its text, so that an editor can tell whether it changed."""
+    file = call.services.config_file
+    current = await _on_disk(file.read)
+    answer = config_answer(current)
+    if call.caller.wire_generation < V4:
+        return answer
+    return answer | {
+        "sourceConfig": answer["parsed"],
+        "runtimeConfig": redact(file.applied.document),
+        "includedPaths": [],
+        "configRevisionHash": current.hash,
+        "appliedConfigHash": file.applied.hash,
+    }
+
+
+@CONFIG.add("config.set", scope=ADMIN, params=ConfigSetParams)
+async def config_set(call: Call, params: ConfigSetParams) -> object:
+    """Replace the file. It counts from the next start: `restartRequired` when it is not what runs."""
+    file = call.services.config_file
+    try:
+        current = await _on_disk(partial(file.replace, params.raw, params.base_hash))
+    except BaseHashMissing:
+        raise invalid_request("config base hash required; re-run config.get and retry") from None
+    except BaseHashStale:
+        raise invalid_request("config changed since last load; re-run config.get and retry") from None
+    except ConfigError as error:
+        shown = "; ".join(problem.text() for problem in error.problems[:_SHOWN_PROBLEMS])
+        raise invalid_request(f"invalid config: {shown}", issues=_issues(error.problems)) from None
+    _log.info(
+        "config written",
+        extra={"fields": {"file": str(current.paths.config_file), "conn": call.caller.connection_id}},
+    )
+    return {
+        "ok": True,
+        "path": str(current.paths.config_file),
+        "config": redact(current.document),
+        "hash": current.hash,
+        "restartRequired": current.hash != file.applied.hash,
+    }
+
+
+@CONFIG.add("config.schema", scope=READ, params=NoParams)
+def config_schema(call: Call, _params: NoParams) -> object:
+    """What can be in the file, for forms."""
+    # Imported here: a gateway whose configuration nobody edits needs none of it.
+    from openclawd.config import schema
+
+    generated = datetime.fromtimestamp(call.services.now_ms() / 1000, UTC)
+    return {
+        "schema": schema.config_schema(),
+        "uiHints": schema.ui_hints(),
+        "version": __version__,
+        "generatedAt": generated.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+
+
+@CONFIG.add("config.schema.lookup", scope=READ, params=ConfigSchemaLookupParams)
+def config_schema_lookup(_call: Call, params: ConfigSchemaLookupParams) -> object:
+    """One key of it, and what is directly below."""
+    from openclawd.config.schema_lookup import lookup
+
+    if not _PATH.fullmatch(params.path):
+        raise invalid_request("invalid config.schema.lookup params: at /path: must match pattern")
+    found = lookup(params.path)
+    if found is None:
+        raise invalid_request("config schema path not found")
+    return found
+
+
+def config_answer(current: CurrentFile) -> dict[str, Any]:
+    """`config.get` in stock's shape, all of it without secrets.
+
+    `${VAR}` stays in every form: an editor that saves what it was given must not write secrets into the file.
+    """
+    document = redact(current.document)
+    return {
+        "path": str(current.paths.config_file),
+        "exists": current.exists,
+        "raw": redact_text(current.raw, current.document) if current.exists else None,
+        "parsed": document,
+        "resolved": document,
+        "valid": not current.problems,
+        "config": document,
+        "hash": current.hash,
+        "issues": _issues(current.problems),
+        "warnings": [{"path": "", "message": notice} for notice in current.notices],
+        "legacyIssues": [],
+    }
+
+
+def _issues(problems: tuple[ConfigProblem, ...]) -> list[dict[str, str]]:
+    return [{"path": problem.path, "message": problem.text()} for problem in problems]
+
+
+async def _on_disk(act: Callable[[], T]) -> T:
+    """Do what blocks, elsewhere. An error of the disk is nothing that the client did."""
+    try:
+        return await trio.to_thread.run_sync(act)
+    except OSError as error:
+        raise unavailable(f"the config file: {error.strerror or error}") from error

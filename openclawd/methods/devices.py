@@ -3,7 +3,8 @@
 import attrs
 
 from openclawd.auth.devices import NotCovered
-from openclawd.auth.scopes import PAIRING
+from openclawd.auth.pairing import PairedDevice, PairingRequest
+from openclawd.auth.scopes import NODE, PAIRING
 from openclawd.events.event import Event
 from openclawd.methods.method import Call, MethodTable, NoParams
 from openclawd.protocol.codec import NonEmptyStr
@@ -66,6 +67,40 @@ async def device_pair_remove(call: Call, params: DeviceParams) -> object:
         raise invalid_request("unknown deviceId")
     call.services.dismiss_device(params.device_id)
     return {"deviceId": params.device_id}
+
+
+@DEVICES.add("node.pair.list", scope=PAIRING, params=NoParams)
+def node_pair_list(call: Call, _params: NoParams) -> object:
+    """`{pending, paired}` of the devices that are nodes, or want to be; without their tokens."""
+    devices = call.services.devices
+    pending = [
+        _node(request) | {"requestId": request.request_id, "silent": request.silent, "ts": request.ts}
+        for request in devices.waiting()
+        if NODE in request.roles
+    ]
+    paired = [
+        _node(device) | {"createdAtMs": device.created_at_ms, "approvedAtMs": device.approved_at_ms}
+        for device in devices.paired()
+        if NODE in device.roles
+    ]
+    return {"pending": pending, "paired": paired}
+
+
+def _node(device: PairedDevice | PairingRequest) -> dict[str, object]:
+    known = {
+        "displayName": device.display_name,
+        "platform": device.platform,
+        "deviceFamily": device.device_family,
+        "remoteIp": device.remote_ip,
+    }
+    return {
+        "nodeId": device.device_id,
+        "clientId": device.client_id,
+        "clientMode": device.client_mode,
+        **{name: value for name, value in known.items() if value is not None},
+        "caps": [],
+        "commands": [],
+    }
 
 
 def _resolved(call: Call, request_id: str, device_id: str, decision: str) -> Event:

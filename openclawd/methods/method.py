@@ -13,6 +13,7 @@ import attrs
 from openclawd.methods.services import Services
 
 P = TypeVar("P")
+R = TypeVar("R")
 # Gives back JSON, or a coroutine that will.
 Handler = Callable[..., object]
 
@@ -28,14 +29,23 @@ class Caller(Protocol):
     def role(self) -> str: ...
     @property
     def scopes(self) -> frozenset[str]: ...
+    @property
+    def caps(self) -> frozenset[str]: ...
+    @property
+    def device_id(self) -> str | None: ...
 
 
 @attrs.frozen
 class Call:
-    """One request on its way to a handler."""
+    """One request on its way to a handler.
+
+    `respond` sends a `res` with a payload at once, before the one that the handler's result makes; a client
+    that waits for the last one skips those whose `status` is `accepted`.
+    """
 
     caller: Caller
     services: Services
+    respond: Callable[[object], None]
 
 
 @attrs.frozen
@@ -68,10 +78,10 @@ class MethodTable:
 
     def add(
         self, name: str, *, scope: str | None, params: type[P]
-    ) -> Callable[[Callable[[Call, P], object]], Callable[[Call, P], object]]:
+    ) -> Callable[[Callable[[Call, P], R]], Callable[[Call, P], R]]:
         """Decorator: `handler(call, params)` answers `name` for callers that hold `scope`."""
 
-        def register(handler: Callable[[Call, P], object]) -> Callable[[Call, P], object]:
+        def register(handler: Callable[[Call, P], R]) -> Callable[[Call, P], R]:
             self.methods[name] = Method(name, scope, params, handler)
             return handler
 

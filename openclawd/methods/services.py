@@ -8,8 +8,11 @@ import attrs
 from openclawd.agents.catalog import Catalog
 from openclawd.agents.roster import Roster
 from openclawd.auth.devices import Devices
+from openclawd.auth.identity import IdentityFile
+from openclawd.config.file import ConfigFile
 from openclawd.config.load import LoadedConfig
 from openclawd.events.event import Event
+from openclawd.events.subscriptions import Subscriptions
 from openclawd.sessions.registry import Sessions
 from openclawd.vitals.health import Health
 from openclawd.vitals.presence import PresenceList
@@ -32,11 +35,15 @@ class Services:
     """One gateway's parts."""
 
     loaded: LoadedConfig
+    config_file: ConfigFile
+    identity: IdentityFile
     agents: Roster
     catalog: Catalog
     devices: Devices
     sessions: Sessions
+    subscriptions: Subscriptions
     presence: PresenceList
+    announce_presence: Callable[[], None]
     health: Health
     publish: Callable[[Event], None]
     log_file: Path

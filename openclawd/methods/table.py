@@ -2,21 +2,57 @@
 
 from typing import Final
 
+from openclawd.methods.agent_files import AGENT_FILES
 from openclawd.methods.agents import AGENTS
 from openclawd.methods.chat import CHAT
+from openclawd.methods.commands import COMMANDS_LIST
 from openclawd.methods.config import CONFIG
+from openclawd.methods.cron import CRON
 from openclawd.methods.devices import DEVICES
+from openclawd.methods.identity import IDENTITY
 from openclawd.methods.logs import LOGS
 from openclawd.methods.method import merged
+from openclawd.methods.models import MODELS
+from openclawd.methods.reading import READING
+from openclawd.methods.runs import RUNS
+from openclawd.methods.session_admin import SESSION_ADMIN
+from openclawd.methods.session_turns import SESSION_TURNS
 from openclawd.methods.sessions import SESSIONS
+from openclawd.methods.startup import STARTUP
+from openclawd.methods.subscriptions import SUBSCRIPTIONS
+from openclawd.methods.update import UPDATE
+from openclawd.methods.usage import USAGE
 from openclawd.methods.vitals import VITALS
 
-METHODS: Final = merged(VITALS, LOGS, CONFIG, SESSIONS, AGENTS, DEVICES, CHAT)
+METHODS: Final = merged(
+    VITALS,
+    LOGS,
+    CONFIG,
+    SESSIONS,
+    SESSION_ADMIN,
+    USAGE,
+    AGENTS,
+    MODELS,
+    DEVICES,
+    CHAT,
+    READING,
+    RUNS,
+    SESSION_TURNS,
+    STARTUP,
+    SUBSCRIPTIONS,
+    CRON,
+    IDENTITY,
+    UPDATE,
+    AGENT_FILES,
+    COMMANDS_LIST,
+)
 
 EVENTS: Final = (
     "connect.challenge",
     "agent",
     "chat",
+    "session.message",
+    "sessions.changed",
     "presence",
     "tick",
     "shutdown",
@@ -24,3 +60,6 @@ EVENTS: Final = (
     "device.pair.requested",
     "device.pair.resolved",
 )
+
+# Of what v4 gateways can say that they can, what is all true here.
+CAPABILITIES: Final = ("published-model-catalog", "session-scoped-chat-metadata")

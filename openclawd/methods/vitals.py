@@ -1,10 +1,14 @@
-"""How the gateway is: health, presence, heartbeat, channels, cron, nodes; all of it from memory."""
+"""How the gateway is: health, presence, heartbeat, channels, nodes; all of it from memory."""
+
+from collections.abc import Mapping
 
 import attrs
 
-from openclawd.auth.scopes import NODE, READ, allows
+from openclawd.auth.scopes import ADMIN, NODE, READ, allows
 from openclawd.methods.method import AnyParams, Call, MethodTable, NoParams
+from openclawd.protocol.errors import invalid_request
 from openclawd.vitals.health import without_keys
+from openclawd.vitals.presence_report import is_presence_line, presence_report
 
 VITALS = MethodTable()
 
@@ -16,13 +20,32 @@ def health(call: Call, params: AnyParams) -> object:
         return without_keys(call.services.health.snapshot)
     if isinstance(params.given, dict) and params.given.get("probe") is True:
         return call.services.health.probe()
-    return call.services.health.snapshot
+    return call.services.health.encoded
 
 
 @VITALS.add("system-presence", scope=READ, params=NoParams)
 def system_presence(call: Call, _params: NoParams) -> object:
     """Who is here: a bare array."""
     return call.services.presence.listing()
+
+
+@VITALS.add("system-event", scope=ADMIN, params=AnyParams)
+def system_event(call: Call, params: AnyParams) -> object:
+    """Where a user is, for everybody to see; any other text, for the model of the main session.
+
+    Members that are not known are ignored, as in stock.
+    """
+    given = params.given if isinstance(params.given, Mapping) else {}
+    text = given.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise invalid_request("text required")
+    report = presence_report(given)
+    if report is not None:
+        call.services.presence.reported(report)
+        call.services.announce_presence()
+    if not is_presence_line(text):
+        call.services.sessions.system_events.add(call.services.agents.main_session_key, text)
+    return {"ok": True}
 
 
 @VITALS.add("last-heartbeat", scope=READ, params=NoParams)
@@ -52,17 +75,6 @@ def channels_status(call: Call, _params: ChannelsStatusParams) -> object:
         "channels": {},
         "channelAccounts": {},
         "channelDefaultAccountId": {},
-    }
-
-
-@VITALS.add("cron.status", scope=READ, params=NoParams)
-def cron_status(call: Call, _params: NoParams) -> object:
-    """There is no scheduler yet, and it says so."""
-    return {
-        "enabled": False,
-        "storePath": str(call.services.loaded.paths.database),
-        "jobs": 0,
-        "nextWakeAtMs": None,
     }
 
 

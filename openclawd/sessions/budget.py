@@ -15,6 +15,10 @@ from openclawd.agents.model import ModelMessage
 _ASCII_CHARS_PER_TOKEN: Final = 4
 # The role of a message and the marks round it.
 _MESSAGE_TOKENS: Final = 4
+# About what providers count for a picture of the size that they make of a larger one.
+IMAGE_TOKENS: Final = 1_600
+# Of text files only the size is known before they are read: a token has three bytes or more.
+_BYTES_PER_TOKEN: Final = 3
 # What is kept free for the answer when its limit is not configured.
 ANSWER_TOKENS: Final = 8_192
 # A shorter answer is of no use: where estimates leave less, the server decides whether it fits.
@@ -27,6 +31,11 @@ def tokens_of(text: str) -> int:
     """About how many tokens a message of this text is."""
     ascii_chars = len(text.encode("ascii", "ignore"))
     return -(-ascii_chars // _ASCII_CHARS_PER_TOKEN) + len(text) - ascii_chars + _MESSAGE_TOKENS
+
+
+def tokens_of_bytes(size: int) -> int:
+    """About how many tokens a text file of that many bytes is at most."""
+    return -(-size // _BYTES_PER_TOKEN) + _MESSAGE_TOKENS
 
 
 @attrs.frozen
@@ -45,7 +54,7 @@ class Budget:
         """The `max_tokens` to ask for: as configured, if the window has that left beside the prompt."""
         if self.max_tokens is None or self.window is None:
             return self.max_tokens
-        prompt = sum(tokens_of(message.text) for message in messages)
+        prompt = sum(tokens_of(message.text) + IMAGE_TOKENS * len(message.images) for message in messages)
         left = max(self.window - prompt, min(MIN_ANSWER_TOKENS, self._reserve))
         # Beyond the reserve, a quarter of the prompt is left alone: servers refuse a sum above the window.
         return min(self.max_tokens, max(left - prompt // 4, min(left, self._reserve)))

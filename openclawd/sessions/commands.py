@@ -5,9 +5,10 @@ texts are stock's idea (protocol.md 7.1.5): a whole message that says nothing bu
 languages.
 """
 
+import math
 import re
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 
@@ -17,27 +18,89 @@ class CommandName(StrEnum):
 
     NEW = "new"
     RESET = "reset"
+    MODEL = "model"
+    MODELS = "models"
+    THINK = "think"
+    USAGE = "usage"
+    COMPACT = "compact"
     STATUS = "status"
+    WHOAMI = "whoami"
     HELP = "help"
 
 
 @attrs.frozen
 class Command:
-    """A message that is for the gateway. `text` follows `/new` and `/reset`: the first message."""
+    """A message that is for the gateway, and what was written behind the command's name."""
 
     name: CommandName
     text: str = ""
 
 
-_HELP: Final = (
-    ("/new [text]", "start a new conversation, with `text` as its first message"),
-    ("/reset [text]", "the same as /new"),
-    ("/stop", "stop the answer that is being written and everything that waits"),
-    ("/status", "the model, the session and the gateway"),
-    ("/help", "this list"),
+@attrs.frozen
+class Argument:
+    """What may be written behind a command; never required."""
+
+    name: str
+    description: str
+    choices: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class CommandInfo:
+    """A row of `/help` and of `commands.list`."""
+
+    name: str
+    description: str
+    category: Literal["session", "options", "status"]
+    args: tuple[Argument, ...] = ()
+
+    @property
+    def usage(self) -> str:
+        """How it is written."""
+        return " ".join((f"/{self.name}", *(f"[{arg.name}]" for arg in self.args)))
+
+
+_FIRST_WORDS: Final = (Argument("text", "the first message of the new conversation"),)
+
+# Every command that works, in the order in which people are shown them.
+COMMANDS: Final = (
+    CommandInfo("new", "start a new conversation", "session", _FIRST_WORDS),
+    CommandInfo("reset", "the same as /new", "session", _FIRST_WORDS),
+    CommandInfo(
+        "compact",
+        "sum the conversation up, so that there is room for more",
+        "session",
+        (Argument("instructions", "what the summary must not leave out"),),
+    ),
+    CommandInfo("stop", "stop the answer that is being written and everything that waits", "session"),
+    CommandInfo(
+        "model",
+        "show or choose the model of this session",
+        "options",
+        (Argument("model", "a name, its number in /models, or `default`"),),
+    ),
+    CommandInfo("models", "the models that can be chosen", "options"),
+    CommandInfo(
+        "think",
+        "show or choose how hard the model thinks before it answers",
+        "options",
+        (Argument("level", "one of the model's levels, or `default`"),),
+    ),
+    CommandInfo(
+        "usage",
+        "tokens and costs; or how much of them clients are to show with each answer",
+        "options",
+        (Argument("mode", "what clients show; `cost` sums up days", ("off", "tokens", "full", "cost")),),
+    ),
+    CommandInfo("status", "the model, the session and the gateway", "status"),
+    CommandInfo("whoami", "as whom you are connected", "status"),
+    CommandInfo("help", "this list", "status"),
 )
 
-_TAKES_TEXT: Final = frozenset({CommandName.NEW, CommandName.RESET})
+# Whatever is written behind these belongs to them.
+_TAKES_TEXT: Final = frozenset({CommandName.NEW, CommandName.RESET, CommandName.COMPACT})
+# One word behind these does: "/think about my plans" is for the model.
+_TAKES_WORD: Final = frozenset({CommandName.MODEL, CommandName.THINK, CommandName.USAGE})
 
 _STOP_WORDS: Final = frozenset(
     {
@@ -94,12 +157,11 @@ def parse_command(text: str) -> Command | None:
         name = CommandName(word)
     except ValueError:
         return None
-    if rest and name not in _TAKES_TEXT:
-        return None
-    return Command(name, rest)
+    most = math.inf if name in _TAKES_TEXT else int(name in _TAKES_WORD)
+    return Command(name, rest) if len(rest.split()) <= most else None
 
 
 def help_text() -> str:
     """What `/help` answers."""
-    lines = [f"`{usage}`: {meaning}" for usage, meaning in _HELP]
-    return "Commands\n\n" + "\n".join(f"- {line}" for line in lines) + "\n\nAnything else goes to the model."
+    lines = [f"- `{command.usage}`: {command.description}" for command in COMMANDS]
+    return "Commands\n\n" + "\n".join(lines) + "\n\nAnything else goes to the model."

@@ -1,22 +1,29 @@
 """Which sessions there are, for those who ask: `sessions.list`, `status`, `health` and `/status`."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 
+from openclawd.agents.entries import ModelRef
+from openclawd.agents.roster import Roster
+from openclawd.agents.thinking import thinking_default, thinking_levels
+from openclawd.protocol.versions import V4
 from openclawd.sessions.keys import agent_of, kind_of
 from openclawd.sessions.rows import (
     Chosen,
     list_row,
     preview,
+    session_row,
     status_lines,
     status_row,
     summary_row,
     title,
 )
-from openclawd.sessions.source import ModelSource, window_of
+from openclawd.sessions.settings import is_archived, settings_of
+from openclawd.sessions.source import ModelSource
 from openclawd.store.conversations import Conversations
+from openclawd.store.directory import Listed
 from openclawd.store.records import RunState, SessionRecord
 
 # How many of the latest sessions `status` and `health` show, as in stock.
@@ -30,6 +37,7 @@ class SessionsQuery:
     """What `sessions.list` is asked for; the wire's names, in snake case."""
 
     limit: int | None = None
+    offset: int = 0
     active_minutes: int | None = None
     include_global: bool = False
     include_unknown: bool = False
@@ -39,6 +47,11 @@ class SessionsQuery:
     spawned_by: str | None = None
     agent_id: str | None = None
     search: str | None = None
+    archived: bool | Literal["all"] = False
+    require_last_interaction: bool = False
+    by_interaction: bool = False
+    agents: frozenset[str] | None = None
+    """Only sessions of these."""
 
     def matches(self, session: SessionRecord, default_agent: str) -> bool:
         """Whether a session is asked for, apart from its age."""
@@ -50,10 +63,36 @@ class SessionsQuery:
             return False
         if self.label is not None and session.label != self.label:
             return False
-        if self.agent_id is not None and agent_of(session.key, default_agent) != self.agent_id.lower():
+        if self.archived != "all" and is_archived(session) != self.archived:
             return False
-        wanted = (self.search or "").strip().lower()
-        return any(wanted in text.lower() for text in (session.key, session.session_id, session.label or ""))
+        if self.require_last_interaction and session.last_interaction_at_ms is None:
+            return False
+        agent_id = agent_of(session.key, default_agent)
+        if self.agent_id is not None and agent_id != self.agent_id.lower():
+            return False
+        if self.agents is not None and agent_id not in self.agents:
+            return False
+        return self._is_found(session)
+
+    def _is_found(self, session: SessionRecord) -> bool:
+        wanted = (self.search or "").strip().casefold()
+        texts = (session.key, session.session_id, session.label, session.opening)
+        return not wanted or any(wanted in text.casefold() for text in texts if text)
+
+
+@attrs.frozen
+class RowPage:
+    """Rows of `sessions.list` from `offset` on, of `total` that there are."""
+
+    rows: list[dict[str, Any]]
+    total: int
+    offset: int
+
+    @property
+    def next_offset(self) -> int | None:
+        """Where the next page begins."""
+        end = self.offset + len(self.rows)
+        return end if end < self.total else None
 
 
 @attrs.frozen
@@ -72,36 +111,63 @@ class Listing:
         conversations: Conversations,
         models: ModelSource,
         *,
-        default_agent: str,
+        roster: Roster,
         now_ms: Callable[[], int],
     ) -> None:
         self._conversations = conversations
         self._models = models
-        self._default_agent = default_agent
+        self._default_agent = roster.default_id
+        self._main_key = roster.main_session_key
         self._now_ms = now_ms
 
-    async def rows(self, query: SessionsQuery) -> list[dict[str, Any]]:
-        """The rows of `sessions.list`, the newest first."""
+    async def page(self, query: SessionsQuery, *, generation: int = 4) -> RowPage:
+        """The rows of `sessions.list` as that wire generation has them, the newest first."""
         since_ms = 0 if query.active_minutes is None else self._now_ms() - query.active_minutes * _MINUTE_MS
-        sessions = await self._conversations.sessions(since_ms=since_ms)
-        sessions = [session for session in sessions if query.matches(session, self._default_agent)]
-        sessions = sessions[: query.limit]
-        found = [list_row(session, self._chosen(session.key, session)) for session in sessions]
-        if query.include_derived_titles or query.include_last_message:
-            glimpses = await self._conversations.glimpses(session.session_id for session in sessions)
-            for row, session in zip(found, sessions, strict=True):
-                glimpse = glimpses[session.session_id]
-                if query.include_derived_titles:
-                    row.update(title(session, glimpse))
-                if query.include_last_message:
-                    row.update(preview(glimpse))
-        return found
+        page = await self._conversations.directory.page(
+            lambda session: query.matches(session, self._default_agent),
+            since_ms=since_ms,
+            by_interaction=query.by_interaction,
+            offset=query.offset,
+            limit=query.limit,
+            with_last=query.include_last_message,
+        )
+        rows: list[dict[str, Any]] = []
+        choices = _Choices(self._models, self._default_agent)
+        for listed in page.rows:
+            row = self._row(listed, choices, generation)
+            if query.include_derived_titles:
+                row |= title(listed.session)
+            if query.include_last_message:
+                row |= preview(listed.last)
+            rows.append(row)
+        return RowPage(rows, page.total, query.offset)
+
+    async def row(self, key: str, *, generation: int = 4) -> dict[str, Any] | None:
+        """The row of one session, with title and preview; None if there is none."""
+        listed = await self._conversations.directory.one(key)
+        if listed is None:
+            return None
+        choices = _Choices(self._models, self._default_agent)
+        return self._row(listed, choices, generation) | title(listed.session) | preview(listed.last)
+
+    def _row(self, listed: Listed, choices: "_Choices", generation: int) -> dict[str, Any]:
+        session = listed.session
+        chosen = choices.of(session.key, session)
+        if generation < V4:
+            return list_row(session, chosen)
+        return session_row(
+            listed,
+            chosen,
+            agent_id=agent_of(session.key, self._default_agent),
+            is_main=session.key == self._main_key,
+            now_ms=self._now_ms(),
+        )
 
     async def status(self, agent_id: str | None) -> StatusSummary:
         """The rows of `status`."""
         sessions, now_ms = await self._of_agent(agent_id), self._now_ms()
         recent = [
-            status_row(session, self._chosen(session.key, session), self._default_agent, now_ms)
+            status_row(session, self.chosen(session.key, session), self._default_agent, now_ms)
             for session in sessions[:STATUS_RECENT]
         ]
         return StatusSummary(len(sessions), recent)
@@ -120,7 +186,7 @@ class Listing:
         waiting = sum(run.state is RunState.QUEUED for run in unfinished)
         doing = "answering" if waiting < len(unfinished) else "idle"
         return [
-            *status_lines(session, key, self._chosen(key, session)),
+            *status_lines(session, key, self.chosen(key, session)),
             f"Queue: {doing}, {waiting} waiting",
         ]
 
@@ -130,10 +196,41 @@ class Listing:
             return sessions
         return [session for session in sessions if agent_of(session.key, self._default_agent) == agent_id]
 
-    def _chosen(self, key: str, session: SessionRecord | None) -> Chosen:
-        if session is not None and session.provider is not None and session.model is not None:
-            provider, model = session.provider, session.model
-        else:
-            default = self._models.default(agent_of(key, self._default_agent))
-            provider, model = default.provider, default.model
-        return Chosen(provider, model, window_of(self._models, provider, model))
+    def chosen(self, key: str, session: SessionRecord | None) -> Chosen:
+        """The model that the session with this canonical key speaks to."""
+        return _Choices(self._models, self._default_agent).of(key, session)
+
+
+class _Choices:
+    """The models of several sessions; each is looked up once, as a list may be long."""
+
+    def __init__(self, models: ModelSource, default_agent: str) -> None:
+        self._models = models
+        self._default_agent = default_agent
+        self._entries = {entry.ref: entry for entry in models.entries()}
+        self._defaults: dict[str, ModelRef] = {}
+
+    def of(self, key: str, session: SessionRecord | None) -> Chosen:
+        ref = settings_of(session).model_ref
+        by_user = ref is not None
+        if ref is None and session is not None and session.provider is not None and session.model is not None:
+            ref = ModelRef(session.provider, session.model)
+        if ref is None:
+            ref = self._default(agent_of(key, self._default_agent))
+        entry = self._entries.get(ref)
+        if entry is None:
+            return Chosen(ref.provider, ref.model, None, by_user=by_user)
+        return Chosen(
+            ref.provider,
+            ref.model,
+            entry.context_window,
+            levels=thinking_levels(entry),
+            level=thinking_default(entry),
+            by_user=by_user,
+        )
+
+    def _default(self, agent_id: str) -> ModelRef:
+        ref = self._defaults.get(agent_id)
+        if ref is None:
+            ref = self._defaults[agent_id] = self._models.default(agent_id)
+        return ref

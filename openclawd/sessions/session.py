@@ -10,9 +10,10 @@ from typing import Final
 
 import trio
 
+from openclawd.sessions.news import SessionNews
 from openclawd.sessions.run import FAULT, Question, Run, StopReason
 from openclawd.store.errors import StoreError
-from openclawd.store.records import Ending, RunRecord, RunState
+from openclawd.store.records import Ending, Finished, RunRecord, RunState
 from openclawd.store.runs import RunQueue
 
 # After the store failed (a full disk, say): long enough to cost nothing, short enough to go on unasked.
@@ -34,6 +35,7 @@ class Session:
         new_run: Callable[[RunRecord], Run],
         prepare: Callable[[RunRecord], Awaitable[Question]],
         timeout_s: Callable[[RunRecord], float],
+        news: SessionNews,
         now_ms: Callable[[], int],
         retry_s: float = RETRY_S,
     ) -> None:
@@ -45,6 +47,7 @@ class Session:
         self._new_run = new_run
         self._prepare = prepare
         self._timeout_s = timeout_s
+        self._news = news
         self._now_ms = now_ms
         self._retry_s = retry_s
         self._woken = False
@@ -80,7 +83,8 @@ class Session:
         for record in found.running:
             if run is None or run.record.run_id != record.run_id:
                 # Nobody does it: the process is starting, or stopping with a store that did not take it back.
-                if await self._queue.finish(record.run_id, Ending(RunState.ABORTED), self._now_ms()):
+                finished = await self._queue.finish(record.run_id, Ending(RunState.ABORTED), self._now_ms())
+                if finished is not None:
                     untold.insert(0, record)
                 continue
             run.stop(reason)
@@ -95,6 +99,7 @@ class Session:
             record = await self._queue.claim(self.key, self._now_ms())
             if record is not None:
                 self.current = self._new_run(record)
+                self._news.changed(self.key, "run-start")
         return self.current
 
     async def _do(self, run: Run) -> None:
@@ -102,9 +107,13 @@ class Session:
         cancelled = True
         try:
             ending = await run.answer(self._prepare, self._timeout_s(record))
-            ending = await self._settle(record, ending)
+            ending, finished = await self._settle(record, ending)
             cancelled = False
+            run.flush()
+            if finished is not None and finished.message is not None:
+                self._news.message(self.key, record.run_id, finished.message)
             run.report(ending)
+            self._news.changed(self.key, "run-end")
         finally:
             self.current = None
             run.settled.set()
@@ -112,7 +121,7 @@ class Session:
                 with trio.CancelScope(shield=True):
                     await self._queue.requeue(record.run_id)
 
-    async def _settle(self, record: RunRecord, ending: Ending) -> Ending:
+    async def _settle(self, record: RunRecord, ending: Ending) -> tuple[Ending, Finished | None]:
         """Put the outcome on disk, also when the process is stopping: the model has done its work.
 
         A store that fails is tried until it takes it: nothing is told before, so nothing is ever told twice.
@@ -121,7 +130,7 @@ class Session:
         while True:
             try:
                 with trio.CancelScope(shield=True):
-                    await self._queue.finish(record.run_id, ending, self._now_ms())
+                    finished = await self._queue.finish(record.run_id, ending, self._now_ms())
                 break
             except Exception as error:
                 logger.exception("outcome not written", extra={"fields": {"runId": record.run_id}})
@@ -137,4 +146,4 @@ class Session:
             "tookMs": took_ms,
         }
         logger.info("run ended", extra={"fields": fields})
-        return ending
+        return ending, finished

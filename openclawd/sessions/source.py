@@ -18,17 +18,14 @@ class ModelSource(Protocol):
         """All models."""
         ...
 
-    def resolve(self, ref: str | None, agent_id: str | None = None) -> Model:
-        """The model of that name, None for the agent's default. Raises ModelError."""
+    def find(self, ref: str | ModelRef) -> ModelEntry | None:
+        """What is known about the model of that name."""
         ...
 
+    def fallbacks(self, agent_id: str | None = None) -> Sequence[ModelRef]:
+        """The models that may answer in the place of the default one."""
+        ...
 
-def entry_of(source: ModelSource, provider: str, model: str) -> ModelEntry | None:
-    """What is known about a model."""
-    return next((e for e in source.entries() if e.provider == provider and e.id == model), None)
-
-
-def window_of(source: ModelSource, provider: str, model: str) -> int | None:
-    """The context window of a model in tokens, if it is known."""
-    entry = entry_of(source, provider, model)
-    return entry.context_window if entry is not None else None
+    def resolve(self, ref: str | ModelRef | None, agent_id: str | None = None) -> Model:
+        """The model of that name, None for the agent's default. Raises ModelError."""
+        ...

@@ -12,12 +12,12 @@ class UnusableText(ValueError):
     """The text cannot be sent; `str(error)` is stock's sentence for it."""
 
 
-def normalise(text: str) -> str:
-    """`text` in NFC and without control characters. UnusableText if it has a NUL or is empty."""
+def normalise(text: str, *, required: bool = True) -> str:
+    """`text` in NFC and without control characters. UnusableText: it has a NUL, or is empty and required."""
     if "\x00" in text:
         raise UnusableText("message must not contain null bytes")
     clean = _CONTROL.sub("", unicodedata.normalize("NFC", text))
-    if not clean.strip():
+    if required and not clean.strip():
         raise UnusableText("message or attachment required")
     return clean
 

@@ -1,4 +1,4 @@
-"""Transcript messages in stock's shape (protocol.md 7.4), and how much of them a client is sent.
+"""Transcript messages in stock's shape (protocol.md 7.4).
 
 Every message of ours says in `idempotencyKey` which run it belongs to and who speaks (`<runId>:user`,
 `<runId>:assistant`), so that a page can match what it shows with what the history says.
@@ -7,27 +7,17 @@ Every message of ours says in `idempotencyKey` which run it belongs to and who s
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import orjson
-
 from openclawd.agents.model import Model, Usage
-from openclawd.store.records import Message
-
-# protocol.md 7.4: a longer text, thinking or arguments string is cut to this, and says so.
-MAX_TEXT_CHARS: Final = 12_000
-_CUT_MARK: Final = "\n...(truncated)..."
-# protocol.md 7.4: a message that is still bigger is replaced by a placeholder.
-MAX_MESSAGE_BYTES: Final = 128 * 1024
-_TOO_LARGE: Final = "[chat.history omitted: message too large]"
-# protocol.md 7.4: the whole answer stays below this, at the cost of the oldest messages.
-MAX_HISTORY_BYTES: Final = 6 * 1024 * 1024
-# What clients have no use for in a history.
-_LEFT_OUT: Final = frozenset({"usage", "cost", "details"})
-_TEXTS: Final = ("text", "thinking", "partialJson", "arguments")
+from openclawd.agents.prices import FREE, Prices
+from openclawd.sessions.attachments import attachment_part
+from openclawd.store.records import Attachment, Message
 
 # How stock marks what the gateway itself says in a conversation; it is never sent to a model.
 GATEWAY_PROVIDER: Final = "openclaw"
 GATEWAY_MODEL: Final = "gateway-injected"
 _GATEWAY_API: Final = "openai-responses"
+# Of what asks for a summary, and of the summary; ours.
+_COMPACTION: Final = "openclawdCompaction"
 
 
 def text_content(text: str) -> list[dict[str, Any]]:
@@ -35,14 +25,25 @@ def text_content(text: str) -> list[dict[str, Any]]:
     return [{"type": "text", "text": text}]
 
 
-def user_message(run_id: str, text: str, now_ms: int) -> Message:
-    """What a person said."""
+def user_message(run_id: str, text: str, now_ms: int, attachments: Iterable[Attachment] = ()) -> Message:
+    """What a person said, and the files that came with it; either may be missing."""
+    files = [attachment_part(file) for file in attachments]
     return {
         "role": "user",
-        "content": text_content(text),
+        "content": (text_content(text) if text or not files else []) + files,
         "timestamp": now_ms,
         "idempotencyKey": f"{run_id}:user",
     }
+
+
+def compaction_message(run_id: str, instructions: str, now_ms: int) -> Message:
+    """What asks for a summary of the conversation; `instructions` may be empty."""
+    return user_message(run_id, instructions, now_ms) | {_COMPACTION: True}
+
+
+def is_of_compaction(message: Mapping[str, Any]) -> bool:
+    """Whether a message asks for a summary, or is one."""
+    return _COMPACTION in message
 
 
 def assistant_message(
@@ -54,18 +55,24 @@ def assistant_message(
     usage: Usage,
     stop_reason: str,
     now_ms: int,
+    prices: Prices | None = None,
+    sums_up: bool = False,
 ) -> Message:
-    """What a model said, whole or as far as it came; without a model when none could be found."""
+    """What a model said, whole or as far as it came; without a model when none could be found.
+
+    The cost is told where the `prices` are known; `sums_up` marks the summary of a conversation.
+    """
     content = [{"type": "thinking", "thinking": thinking}] if thinking else []
     named = {"api": model.api, "provider": model.provider, "model": model.id} if model else {}
     return {
         "role": "assistant",
         "content": content + (text_content(text) if text else []),
         **named,
-        "usage": _usage(usage),
+        "usage": _usage(usage, prices),
         "stopReason": stop_reason,
         "timestamp": now_ms,
         "idempotencyKey": f"{run_id}:assistant",
+        **({_COMPACTION: True} if sums_up else {}),
     }
 
 
@@ -76,7 +83,7 @@ def gateway_message(text: str, now_ms: int) -> Message:
         "content": text_content(text),
         "timestamp": now_ms,
         "stopReason": "stop",
-        "usage": _usage(Usage()),
+        "usage": _usage(Usage(), FREE),
         "api": _GATEWAY_API,
         "provider": GATEWAY_PROVIDER,
         "model": GATEWAY_MODEL,
@@ -88,45 +95,21 @@ def text_of(message: Mapping[str, Any]) -> str:
     return "\n".join(part["text"] for part in message["content"] if part["type"] == "text")
 
 
-def for_history(messages: Iterable[Message]) -> list[Message]:
-    """`messages` (oldest first) as `chat.history` shows them: trimmed, and the newest that fit."""
-    kept: list[Message] = []
-    size = 0
-    for message in reversed([_trimmed(message) for message in messages]):
-        size += len(orjson.dumps(message)) + 1
-        if size > MAX_HISTORY_BYTES:
-            break
-        kept.append(message)
-    return kept[::-1]
-
-
-def _trimmed(message: Message) -> Message:
-    shown = {key: value for key, value in message.items() if key not in _LEFT_OUT}
-    shown["content"] = [_trimmed_part(part) for part in message["content"]]
-    if len(orjson.dumps(shown)) <= MAX_MESSAGE_BYTES:
-        return shown
-    return shown | {
-        "content": text_content(_TOO_LARGE),
-        "__openclaw": {"truncated": True, "reason": "oversized"},
-    }
-
-
-def _trimmed_part(part: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: value[:MAX_TEXT_CHARS] + _CUT_MARK
-        if key in _TEXTS and isinstance(value, str) and len(value) > MAX_TEXT_CHARS
-        else value
-        for key, value in part.items()
-    }
-
-
-def _usage(usage: Usage) -> dict[str, Any]:
+def _usage(usage: Usage, prices: Prices | None) -> dict[str, Any]:
     counts = {
         "input": usage.input,
         "output": usage.output,
         "cacheRead": usage.cache_read,
         "cacheWrite": usage.cache_write,
     }
-    # Prices come with the catalog's cost table; until then a cost of nought is what stock writes as well.
-    cost = dict.fromkeys((*counts, "total"), 0)
-    return counts | {"totalTokens": sum(counts.values()), "cost": cost}
+    told: dict[str, Any] = counts | {"totalTokens": sum(counts.values())}
+    if prices is not None:
+        cost = prices.cost(usage)
+        told["cost"] = {
+            "input": cost.input,
+            "output": cost.output,
+            "cacheRead": cost.cache_read,
+            "cacheWrite": cost.cache_write,
+            "total": cost.total,
+        }
+    return told

@@ -126,6 +126,16 @@ def test_verbose_shows_the_traceback_and_debug_records_on_the_terminal(tmp_path:
     assert "\n    ValueError: invalid literal for int()" in terminal.getvalue()
 
 
+def test_the_terminal_can_be_spared_what_is_below_a_level(tmp_path: Path) -> None:
+    terminal = io.StringIO()
+    with logged(tmp_path, stream=terminal, stream_level=logging.WARNING) as file:
+        LOGGER.info("everyday")
+        LOGGER.warning("unusual")
+    assert "everyday" not in terminal.getvalue()
+    assert "unusual" in terminal.getvalue()
+    assert "everyday" in file.read_text()
+
+
 def test_other_libraries_are_heard_from_warnings_up(tmp_path: Path) -> None:
     terminal = io.StringIO()
     with logged(tmp_path, stream=terminal):

@@ -195,6 +195,8 @@ async def test_the_history_is_in_stocks_shape_and_tells_the_same_under_every_ali
         assert await client.call("chat.history", {"sessionKey": "told", "limit": 1}) == {
             **await client.call("chat.history", {"sessionKey": "told"}),
             "messages": messages[-1:],
+            "hasMore": True,
+            "nextOffset": 1,
         }
     user, assistant = messages
     assert misfits(user, {"content": [{"type": "text", "text": "tell me"}], "timestamp": int}) == []

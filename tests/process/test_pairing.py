@@ -232,8 +232,26 @@ async def test_a_node_is_paired_and_listed(gateway: GatewayProcess) -> None:
         assert hello["auth"]["role"] == "node"
         await admin.connect(token=TOKEN)
         nodes = (await admin.call("node.list"))["nodes"]
+        pairings = await admin.call("node.pair.list")
     row = next(row for row in nodes if row["nodeId"] == node.id)
     assert misfits(row, {"caps": [], "commands": [], "paired": True, "connected": True}) == []
+    paired = next(row for row in pairings["paired"] if row["nodeId"] == node.id)
+    assert paired["clientMode"] == "node"
+    assert "token" not in paired
+
+
+async def test_a_device_that_asks_to_be_a_node_waits_among_the_nodes(gateway: GatewayProcess) -> None:
+    device = Device()
+    async with wire_client(gateway.port) as client:
+        await client.connect(token=TOKEN, device=device, client=CLI)
+    async with wire_client(gateway.port) as client:
+        refusal = await client.refusal(token=TOKEN, device=device, client=CLI, role="node")
+    async with wire_client(gateway.port) as admin:
+        await admin.connect(token=TOKEN)
+        (waiting,) = [
+            row for row in (await admin.call("node.pair.list"))["pending"] if row["nodeId"] == device.id
+        ]
+    assert waiting["requestId"] == refusal.error["details"]["requestId"]
 
 
 async def test_a_removed_device_is_sent_away_and_its_token_is_void(gateway: GatewayProcess) -> None:

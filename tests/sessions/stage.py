@@ -11,9 +11,12 @@ from openclawd.agents.entries import ModelEntry, ModelRef
 from openclawd.agents.model import Completion, Emit, Model, ModelError, ModelRequest, TextDelta, Usage
 from openclawd.agents.roster import AgentProfile, Roster
 from openclawd.events.event import Event
-from openclawd.sessions.registry import Send, Sessions
+from openclawd.protocol.versions import V3
+from openclawd.sessions.registry import HistoryQuery, Send, Sessions
+from openclawd.sessions.source import ModelSource
 from openclawd.store.conversations import Conversations
 from openclawd.store.database import Database, open_database
+from openclawd.store.records import StoredMessage
 from openclawd.store.runs import RunQueue
 
 PATIENCE_S = 10
@@ -56,13 +59,33 @@ class OneModel:
     def default(self, agent_id: str | None = None) -> ModelRef:
         return ModelRef("scripted", "model-1")
 
+    def fallbacks(self, agent_id: str | None = None) -> Sequence[ModelRef]:
+        return []
+
     def entries(self) -> Sequence[ModelEntry]:
         return [self._entry]
 
-    def resolve(self, ref: str | None, agent_id: str | None = None) -> Model:
+    def find(self, ref: str | ModelRef) -> ModelEntry | None:
+        return self._entry if str(ref) == str(self._entry.ref) else None
+
+    def resolve(self, ref: str | ModelRef | None, agent_id: str | None = None) -> Model:
         if isinstance(self._model, ModelError):
             raise self._model
         return self._model
+
+
+class RecordedNews:
+    """What sessions told of themselves, in order."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[str, str]] = []
+        self.messages: list[tuple[str, str | None, StoredMessage]] = []
+
+    def changed(self, key: str, reason: str) -> None:
+        self.changes.append((key, reason))
+
+    def message(self, key: str, run_id: str | None, stored: StoredMessage) -> None:
+        self.messages.append((key, run_id, stored))
 
 
 class Stage:
@@ -71,6 +94,7 @@ class Stage:
     def __init__(self, model: ScriptedModel) -> None:
         self.model = model
         self.events: list[Event] = []
+        self.news = RecordedNews()
         self.now_ms = 1_800_000_000_000
         self.sessions: Sessions
         self.database: Database
@@ -88,8 +112,10 @@ class Stage:
     async def send(self, message: str, run_id: str, key: str = "main", **more: Any) -> dict[str, object]:
         return await self.sessions.send(Send(key, message, run_id, **more))
 
-    async def history(self, key: str = "main", limit: int = 200) -> dict[str, Any]:
-        return await self.sessions.history(key, limit)
+    async def history(
+        self, key: str = "main", limit: int = 200, *, generation: int = V3, **more: Any
+    ) -> dict[str, Any]:
+        return await self.sessions.reading.history(HistoryQuery(key, limit=limit, **more), generation)
 
     async def settled_history(self, key: str) -> dict[str, Any]:
         """The history once nothing is queued or running in the session."""
@@ -115,18 +141,21 @@ class Stage:
         with trio.fail_after(PATIENCE_S):
             while True:
                 news = self._news
-                for event in self.events:
-                    payload: dict[str, Any] = dict(event.payload)
+                for payload in self.told():
                     if wanted(payload):
                         return payload
                 await news.wait()
 
-    def of(self, run_id: str, name: str | None = None) -> list[dict[str, Any]]:
-        """The payloads of a run's events, of one name or all."""
+    def of(self, run_id: str, name: str | None = None, generation: int = V3) -> list[dict[str, Any]]:
+        """The payloads of a run's events, of one name or all, as clients of one wire generation get them."""
+        return [payload for payload in self.told(name, generation) if payload["runId"] == run_id]
+
+    def told(self, name: str | None = None, generation: int = V3) -> list[dict[str, Any]]:
+        """The payloads of all events, of one name or all, as clients of one wire generation get them."""
         return [
-            dict(event.payload)
+            dict(event.payload_for(generation))
             for event in self.events
-            if event.payload["runId"] == run_id and name in {None, event.name}
+            if event.is_for(generation) and name in {None, event.name}
         ]
 
 
@@ -145,8 +174,12 @@ async def stage(
     window: int = 8_000,
     max_tokens: int | None = None,
     serving: bool = True,
+    models: ModelSource | None = None,
 ) -> AsyncIterator[Stage]:
-    """Sessions at work on the database in `directory`; the block's end is the process's."""
+    """Sessions at work on the database in `directory`; the block's end is the process's.
+
+    One model does as `script` says, unless there are other `models`.
+    """
     model = ScriptedModel(script)
     held = Stage(model)
     async with open_database(directory / "state.sqlite3") as database:
@@ -154,9 +187,14 @@ async def stage(
         held.sessions = Sessions(
             RunQueue(database),
             Conversations(database),
-            OneModel(broken or model, window, max_tokens),
-            roster=Roster([AgentProfile("main", name="Molly")], "main", scope),
+            models or OneModel(broken or model, window, max_tokens),
+            roster=Roster(
+                [AgentProfile("main", Path("/nowhere"), name="Molly"), AgentProfile("ops", Path("/nowhere"))],
+                "main",
+                scope,
+            ),
             publish=held.publish,
+            news=held.news,
             now_ms=held.clock,
             status_lines=lambda: ["openclawd 1.2.3"],
             timeout_ms=timeout_ms,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from openclawd.agents.greeting import NEW_SESSION_PROMPT
-from openclawd.sessions.commands import Command, CommandName, help_text, is_stop, parse_command
+from openclawd.sessions.commands import COMMANDS, Command, CommandName, help_text, is_stop, parse_command
 from tests.sessions.stage import KEY, stage, texts
 
 
@@ -44,7 +44,16 @@ def test_a_message_that_says_more_is_not(text: str) -> None:
         ("/reset\nfirst line\nsecond", Command(CommandName.RESET, "first line\nsecond")),
         ("/status of my order", None),
         ("/news", None),
-        ("/model gpt", None),
+        ("/model", Command(CommandName.MODEL)),
+        ("/model openai/gpt-5", Command(CommandName.MODEL, "openai/gpt-5")),
+        ("/model trains are fun", None),
+        ("/models", Command(CommandName.MODELS)),
+        ("/models all", None),
+        ("/think high", Command(CommandName.THINK, "high")),
+        ("/think about my plans", None),
+        ("/usage cost", Command(CommandName.USAGE, "cost")),
+        ("/compact keep the names", Command(CommandName.COMPACT, "keep the names")),
+        ("/whoami", Command(CommandName.WHOAMI)),
         ("/", None),
         ("what is /new", None),
         ("hello", None),
@@ -55,7 +64,8 @@ def test_a_command_is_recognised_only_as_what_it_is(text: str, command: Command 
 
 
 def test_help_lists_every_command_there_is() -> None:
-    assert all(f"/{name}" in help_text() for name in (*CommandName, "stop"))
+    assert {command.name for command in COMMANDS} == {*CommandName, "stop"}
+    assert all(f"`{command.usage}`" in help_text() for command in COMMANDS)
 
 
 async def test_status_answers_with_one_final_and_a_full_transcript_message(tmp_path: Path) -> None:

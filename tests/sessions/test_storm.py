@@ -68,7 +68,7 @@ async def test_a_session_leaves_nothing_behind_when_it_is_idle(tmp_path: Path) -
             await held.send("hello", f"run-{number}", key=f"room-{number}")
             await held.settled_history(f"room-{number}")
         await trio.testing.wait_all_tasks_blocked()
-        assert held.sessions._sessions == {}
+        assert held.sessions._workers._sessions == {}
 
 
 async def test_a_restart_in_the_middle_of_everything_loses_and_repeats_nothing(tmp_path: Path) -> None:

@@ -1,51 +1,17 @@
-"""What a history may weigh, and what a model gets to read of it."""
+"""What a model gets to read of a transcript."""
 
 from typing import Any
 
 from openclawd.agents.model import ModelMessage, Usage
 from openclawd.sessions.prompt import build_messages, prompt_tokens, system_prompt
 from openclawd.sessions.text import shortened
-from openclawd.sessions.transcript import (
-    MAX_HISTORY_BYTES,
-    assistant_message,
-    for_history,
-    gateway_message,
-    user_message,
-)
+from openclawd.sessions.transcript import assistant_message, gateway_message, user_message
 
 
 def answer(text: str, thinking: str = "") -> dict[str, Any]:
     return assistant_message(
         "run", None, text=text, thinking=thinking, usage=Usage(), stop_reason="stop", now_ms=1
     )
-
-
-def test_a_long_text_is_cut_and_says_so() -> None:
-    (message,) = for_history([answer("x" * 12_001, "y" * 13_000)])
-    thinking, text = message["content"]
-    assert text["text"] == "x" * 12_000 + "\n...(truncated)..."
-    assert thinking["thinking"] == "y" * 12_000 + "\n...(truncated)..."
-
-
-def test_a_text_at_the_limit_is_whole() -> None:
-    (message,) = for_history([answer("x" * 12_000)])
-    assert message["content"][0]["text"] == "x" * 12_000
-
-
-def test_a_message_that_is_still_too_large_is_replaced_by_a_placeholder() -> None:
-    large = user_message("run", "", 5) | {"content": [{"type": "text", "text": "x" * 12_000}] * 12}
-    (message,) = for_history([large])
-    assert message["content"] == [{"type": "text", "text": "[chat.history omitted: message too large]"}]
-    assert message["__openclaw"] == {"truncated": True, "reason": "oversized"}
-    assert (message["role"], message["timestamp"]) == ("user", 5)
-
-
-def test_a_history_that_is_too_large_loses_its_oldest_messages() -> None:
-    messages = [user_message(f"run-{number}", "ü" * 11_000, number) for number in range(400)]
-    kept = for_history(messages)
-    assert 0 < len(kept) < 400
-    assert kept[-1]["timestamp"] == 399
-    assert len(kept) * 22_000 <= MAX_HISTORY_BYTES
 
 
 def test_neighbours_of_one_role_become_one_message_and_the_gateway_is_left_out() -> None:

@@ -1,0 +1,185 @@
+"""The sessions at work: one task for each that has something to do, in one nursery.
+
+A session works on one run at a time; sessions do not wait for each other. What is queued is in the store, so
+nothing is lost when this stops, and it goes on with everything that was left when it starts.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+
+from openclawd.sessions.reporter import Publish, Reporter
+from openclawd.sessions.run import Question, Run, StopReason
+from openclawd.sessions.session import RETRY_S, Session
+from openclawd.sessions.waiting import Waiting
+from openclawd.store.records import RunRecord
+from openclawd.store.runs import RunQueue
+
+# A run that took the process down this often is not tried again.
+MAX_ATTEMPTS: Final = 3
+INTERRUPTED: Final = (
+    f"interrupted: the gateway stopped {MAX_ATTEMPTS} times in the middle of this answer."
+    " Send the message again"
+)
+# Stock's agents.defaults.timeoutSeconds.
+DEFAULT_TIMEOUT_MS: Final = 600_000
+# Nobody waits longer for an answer; `timeoutMs: 0` means no limit, which is this.
+MAX_TIMEOUT_MS: Final = 24 * 60 * 60 * 1000
+
+
+class Workers:
+    """All sessions that have work. `serve` makes them do it; the rest may be called before and after."""
+
+    def __init__(
+        self,
+        runs: RunQueue,
+        *,
+        prepare: Callable[[RunRecord], Awaitable[Question]],
+        agent_of: Callable[[str], str],
+        publish: Publish,
+        waiting: Waiting,
+        now_ms: Callable[[], int],
+        timeout_ms: int = DEFAULT_TIMEOUT_MS,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self._runs = runs
+        self._prepare = prepare
+        self._agent_of = agent_of
+        self._publish = publish
+        self._waiting = waiting
+        self._now_ms = now_ms
+        self._timeout_ms = timeout_ms
+        self._retry_s = retry_s
+        self._sessions: dict[str, Session] = {}
+        self._nursery: trio.Nursery | None = None
+        # Sessions that got work while nobody served, which the store's list from the start may lack.
+        self._owed: set[str] = set()
+        self._stopped = trio.Event()
+        # Runs from before may have been under way then, and heard of.
+        self._serving_since_ms = 0
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Work on what is queued, from before this start too, until cancelled or drained."""
+        self._stopped = trio.Event()
+        self._serving_since_ms = self._now_ms()
+        try:
+            unfinished = await self._runs.recover(MAX_ATTEMPTS)
+            for run in unfinished.exhausted:
+                await self._give_up(run)
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                for key in self._owed.union(unfinished.session_keys):
+                    self.wake(key)
+                self._owed.clear()
+                task_status.started()
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    self._nursery = None
+        finally:
+            self._stopped.set()
+
+    async def drain(self, within_s: float) -> bool:
+        """Stop working: runs under way go back to the queue, under their run ids, for the next start.
+
+        False if some run did not let go in time.
+        """
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+            with trio.move_on_after(within_s):
+                await self._stopped.wait()
+            return self._stopped.is_set()
+        return True
+
+    def wake(self, key: str) -> None:
+        """There is something in the queue of the session."""
+        if self._nursery is None:
+            self._owed.add(key)
+            return
+        session = self._session(key)
+        session.wake()
+        if not session.working:
+            session.working = True
+            self._nursery.start_soon(self._attend, session, name=f"session {key}")
+
+    async def abort(self, key: str, run_id: str | None, reason: StopReason) -> list[str]:
+        """Stop one run of the session, or all, running and queued; the ids of those that this stopped."""
+        session = self._session(key)
+        session.holders += 1
+        try:
+            stopped, untold = await session.stop(run_id, reason)
+        finally:
+            session.holders -= 1
+            self._release(session)
+        for run in untold:
+            self.reporter(run).aborted(reason, "")
+        if untold:
+            self._waiting.changed(key, "run-end")
+        return stopped
+
+    async def stop(self, key: str) -> None:
+        """Stop everything of the session."""
+        await self.abort(key, None, StopReason.RPC)
+
+    async def wait(self, run_id: str, timeout_s: float) -> RunRecord | None:
+        """The run when it has ended; as it stands after that time, None if there is no such run."""
+        return await self._waiting.outcome(run_id, timeout_s)
+
+    def running(self, key: str) -> dict[str, Run]:
+        """The run that the session is doing now, by its id."""
+        session = self._sessions.get(key)
+        run = session.current if session is not None else None
+        return {run.record.run_id: run} if run is not None else {}
+
+    def reporter(self, run: RunRecord) -> Reporter:
+        """Who tells the clients about a run."""
+        return Reporter(
+            run,
+            agent_id=self._agent_of(run.session_key),
+            publish=self._publish,
+            now_ms=self._now_ms,
+            again=run.accepted_at_ms < self._serving_since_ms,
+        )
+
+    async def _give_up(self, record: RunRecord) -> None:
+        run = self._new_run(record)
+        ending = run.failed(INTERRUPTED)
+        finished = await self._runs.finish(record.run_id, ending, self._now_ms())
+        if finished is not None and finished.message is not None:
+            self._waiting.message(record.session_key, record.run_id, finished.message)
+        run.report(ending)
+        self._waiting.changed(record.session_key, "run-end")
+
+    async def _attend(self, session: Session) -> None:
+        try:
+            await session.work()
+        finally:
+            session.working = False
+            self._release(session)
+
+    def _session(self, key: str) -> Session:
+        session = self._sessions.get(key)
+        if session is None:
+            session = self._sessions[key] = Session(
+                key,
+                self._runs,
+                new_run=self._new_run,
+                prepare=self._prepare,
+                timeout_s=self._timeout_s,
+                news=self._waiting,
+                now_ms=self._now_ms,
+                retry_s=self._retry_s,
+            )
+        return session
+
+    def _release(self, session: Session) -> None:
+        if not session.working and not session.holders:
+            self._sessions.pop(session.key, None)
+
+    def _new_run(self, record: RunRecord) -> Run:
+        return Run(record, self.reporter(record), self._now_ms)
+
+    def _timeout_s(self, run: RunRecord) -> float:
+        timeout_ms = self._timeout_ms if run.timeout_ms is None else run.timeout_ms
+        return min(timeout_ms or MAX_TIMEOUT_MS, MAX_TIMEOUT_MS) / 1000

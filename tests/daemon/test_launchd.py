@@ -1,0 +1,60 @@
+"""As a job of launchd: an end that another start cannot mend must not look like a failure."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from openclawd.config.settings import Flags
+from openclawd.daemon.launchd import job_name, start_command
+from openclawd.daemon.main import run
+
+JOB = "ai.openclawd.gateway"
+
+
+@pytest.fixture(autouse=True)
+def _umask_as_it_was() -> Iterator[None]:
+    before = os.umask(0o077)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> dict[str, str]:
+    """The environment of a gateway whose config is wrong."""
+    (tmp_path / "openclaw.json").write_text(json.dumps({"gateway": {"port": "abc"}}))
+    return {"OPENCLAW_STATE_DIR": str(tmp_path)}
+
+
+def test_a_wrong_config_ends_with_0_and_says_how_to_start_again(
+    wrong: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(Flags(), wrong | {"XPC_SERVICE_NAME": JOB}) == 0
+    said = capsys.readouterr().err
+    assert "gateway.port" in said
+    assert "in place of 78" in said
+    assert said.endswith(f"{start_command(JOB, os.getuid())}\n")
+
+
+@pytest.mark.parametrize("name", ["", "0", "application.com.example.Editor.1152921500311879868"])
+def test_in_a_terminal_a_wrong_config_stays_78(
+    wrong: dict[str, str], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert run(Flags(), wrong | {"XPC_SERVICE_NAME": name}) == 78
+    assert "launchctl" not in capsys.readouterr().err
+
+
+def test_another_exit_code_stays_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = Flags(port="not a port")
+    assert run(flags, {"OPENCLAW_STATE_DIR": str(tmp_path), "XPC_SERVICE_NAME": JOB}) == 2
+    assert "launchctl" not in capsys.readouterr().err
+
+
+def test_a_job_is_named_by_its_domain() -> None:
+    assert job_name({"XPC_SERVICE_NAME": JOB}) == JOB
+    assert job_name({}) is None
+    assert start_command(JOB, 501) == "launchctl kickstart gui/501/ai.openclawd.gateway"
+    assert start_command(JOB, 0) == "launchctl kickstart system/ai.openclawd.gateway"
