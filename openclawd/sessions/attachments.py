@@ -6,6 +6,7 @@ word (protocol.md 7.1.3). The bytes go into the store, a message only names them
 """
 
 import binascii
+import io
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,9 @@ MAX_COUNT: Final = 20
 _MAX_NAME_CHARS: Final = 255
 
 TAKEN: Final = "PNG, JPEG, GIF and WebP images and UTF-8 text files can be sent"
+
+# Providers refuse a larger picture, and with it every later turn of the conversation that it is part of.
+MAX_IMAGE_PIXELS: Final = 8_000
 
 _DATA_URL: Final = re.compile(r"data:([^;,]*)(?:;[^;,]+)*;base64,", re.IGNORECASE)
 _TEXTUAL: Final = re.compile(
@@ -128,6 +132,7 @@ def _media_type(field: str, data: bytes, declared: str) -> str:
     if (picture := image_type(data)) is not None:
         if len(data) > MAX_IMAGE_BYTES:
             raise _too_large(field, MAX_IMAGE_BYTES)
+        _check_size(field, data)
         return picture
     called = f" ({declared})" if declared else ""
     if (declared and is_image(declared)) or not _is_text(data):
@@ -135,6 +140,21 @@ def _media_type(field: str, data: bytes, declared: str) -> str:
     if len(data) > MAX_TEXT_BYTES:
         raise _too_large(field, MAX_TEXT_BYTES)
     return declared if _TEXTUAL.fullmatch(declared) else "text/plain"
+
+
+def _check_size(field: str, data: bytes) -> None:
+    import imagesize
+
+    try:
+        width, height = imagesize.get(io.BytesIO(data))
+    except Exception:  # noqa: BLE001 - whatever it stumbles over is in the file
+        width = height = -1
+    if width < 1 or height < 1:
+        raise invalid_request(f"{field}: the image is damaged, its size cannot be read")
+    if max(width, height) > MAX_IMAGE_PIXELS:
+        raise invalid_request(
+            f"{field}: the image is {width} x {height} pixels, at most {MAX_IMAGE_PIXELS} each way are taken"
+        )
 
 
 def _is_text(data: bytes) -> bool:

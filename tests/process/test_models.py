@@ -8,12 +8,13 @@ import pytest
 
 from tests.process.chats import history, send, story, text_of
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
+from tests.support.pictures import picture
 from tests.support.provider_process import KEY, ProviderProcess, provider_process
 from tests.support.wire_client import Refused, WireClient, wire_client
 
 pytestmark = pytest.mark.process
 
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(24)).decode()
+PNG = base64.b64encode(picture("png", 3, 2)).decode()
 SHAKY = {"primary": "down/plain", "fallbacks": ["strange/plain", "open/plain"]}
 PRICES = {"input": 3, "output": 15, "cacheRead": 0.3, "cacheWrite": 3.75}
 CLAUDE = {

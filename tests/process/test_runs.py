@@ -225,6 +225,36 @@ async def test_a_conversation_of_one_session_is_never_begun_in_another(gateway: 
 # --- agent.wait
 
 
+async def test_an_agent_run_that_began_a_conversation_is_asked_for_again(gateway: GatewayProcess) -> None:
+    async with wire_client(gateway.port) as client:
+        await connect(client, 4)
+        await send(client, "retry-1", "hello", "agent:main:retried")
+        await client.event("chat", runId="retry-1", state="final")
+        seen = (await client.call("chat.history", {"sessionKey": "retried"}))["sessionId"]
+        params = asked("retry-2", "/new and now?", sessionId=seen)
+        answers = []
+        for _ in range(2):
+            request = await client.request("agent", params)
+            answers.append((await client.response(request), await client.response(request)))
+    assert answers[0] == answers[1]
+    assert answers[0][0]["sessionKey"] == "agent:main:retried"
+
+
+async def test_a_run_of_a_deleted_session_ends_as_one_that_was_stopped(gateway: GatewayProcess) -> None:
+    params = {"key": "agent:main:dropped", "message": "tell SLOW=100", "idempotencyKey": "dropped"}
+    async with wire_client(gateway.port) as client:
+        await connect(client, 4)
+        await client.call("sessions.create", {"key": "dropped"})
+        await client.call("sessions.send", params)
+        await client.call("sessions.delete", {"key": "dropped"})
+        request = await client.request("agent", asked("dropped", "tell SLOW=100", sessionKey="dropped"))
+        await client.response(request)
+        final = await client.response(request)
+        assert (await client.call("sessions.send", params))["status"] == "ok"
+        assert (await client.call("sessions.describe", {"key": "dropped"}))["session"] is None
+    assert (final["runId"], final["result"]["payloads"]) == ("dropped", [])
+
+
 @GENERATIONS
 async def test_agent_wait_tells_how_a_run_ended(gateway: GatewayProcess, generation: int) -> None:
     async with wire_client(gateway.port) as client:

@@ -32,12 +32,15 @@ def packages(folder: Path) -> Path:
     return found
 
 
-def set_up(folder: Path) -> Path:
+def set_up(folder: Path, environment: str = ".venv") -> Path:
     """Run scripts/venv; the folder whose code the environment runs then."""
-    done = subprocess.run([folder / "scripts" / "venv", LOCK], capture_output=True, text=True, check=False)
+    named = () if environment == ".venv" else (environment,)
+    done = subprocess.run(
+        [folder / "scripts" / "venv", LOCK, *named], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     asked = subprocess.run(
-        [folder / ".venv" / "bin" / "python", "-P", "-c", "import openclawd; print(openclawd.__file__)"],
+        [folder / environment / "bin" / "python", "-P", "-c", "import openclawd; print(openclawd.__file__)"],
         capture_output=True,
         text=True,
         check=True,
@@ -60,3 +63,10 @@ def test_an_environment_that_is_in_order_is_left_alone(checkout: Path) -> None:
     before = link.stat().st_mtime_ns
     set_up(checkout)
     assert link.stat().st_mtime_ns == before
+
+
+def test_another_environment_can_be_set_up_beside(checkout: Path) -> None:
+    (checkout / "build").mkdir()
+    (checkout / ".venv").rename(checkout / "build" / "venv")
+    assert set_up(checkout, "build/venv") == checkout
+    assert not (checkout / ".venv").exists()

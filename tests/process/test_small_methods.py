@@ -267,6 +267,8 @@ async def test_a_config_is_replaced_only_by_who_has_seen_it_and_only_by_one_that
                 "config.set",
                 {"raw": "{ gateway: { bind: 'lan', auth: { mode: 'none' } } }", "baseHash": base},
             )
+            away = {"raw": "{ gateway: { bind: 'custom', customBindHost: '203.0.113.9' } }", "baseHash": base}
+            elsewhere = await refusal(client, "config.set", away)
         assert (gateway.state / "openclaw.json").read_text() == text
     assert no_hash["message"] == "config base hash required; re-run config.get and retry"
     assert stale["message"] == "config changed since last load; re-run config.get and retry"
@@ -275,6 +277,7 @@ async def test_a_config_is_replaced_only_by_who_has_seen_it_and_only_by_one_that
     assert broken["message"].startswith("invalid config: ")
     assert empty["message"].startswith("invalid config.set params: ")
     assert "without auth" in unsafe["message"]
+    assert "203.0.113.9 is not an address of this machine" in elsewhere["message"]
 
 
 async def test_a_file_that_was_broken_by_hand_is_shown_with_what_is_wrong() -> None:

@@ -109,6 +109,10 @@ async def test_a_reset_begins_anew_and_keeps_what_was_chosen(tmp_path: Path) -> 
 async def test_a_reset_makes_a_session_that_is_missing(tmp_path: Path) -> None:
     async with stage(tmp_path) as held:
         assert (await held.sessions.admin.reset("room")).key == ROOM
+        former = await held.database.read(
+            lambda connection: connection.execute("SELECT * FROM former_conversations").fetchall()
+        )
+    assert former == []
 
 
 async def test_a_reset_stops_what_is_under_way_and_what_waits(tmp_path: Path) -> None:
@@ -171,7 +175,7 @@ async def test_a_deleted_session_is_gone_with_all_its_conversations(tmp_path: Pa
             ]
         )
         assert texts(await held.history("room")) == []
-    assert left == [1, 2, 1, 0]
+    assert left == [1, 2, 3, 0], "of its runs is kept that they were accepted"
     assert held.news.changes[-1] == (ROOM, "delete")
 
 
@@ -316,7 +320,7 @@ async def test_a_preview_shows_the_last_words_of_each_session(tmp_path: Path) ->
     async with stage(tmp_path) as held:
         await say(held, "a long question about everything")
         await held.sessions.admin.patch("silent", {"label": "x"})
-        previews = await held.sessions.finder.preview(["room", "silent", "main"], 12, 20)
+        previews = await held.sessions.finder.preview(["room", "silent", "main", "agent::x"], 12, 20)
     assert previews == [
         {
             "key": "room",
@@ -328,6 +332,7 @@ async def test_a_preview_shows_the_last_words_of_each_session(tmp_path: Path) ->
         },
         {"key": "silent", "status": "empty", "items": []},
         {"key": "main", "status": "missing", "items": []},
+        {"key": "agent::x", "status": "missing", "items": []},
     ]
 
 

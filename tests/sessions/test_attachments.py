@@ -1,7 +1,7 @@
 """Files on their way in: what they are, how large they may be, what is said of those that are not taken."""
 
 import base64
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -11,16 +11,18 @@ from openclawd.protocol.errors import ErrorCode, RequestError
 from openclawd.protocol.limits import MAX_IMAGE_BYTES
 from openclawd.sessions.attachments import (
     MAX_COUNT,
+    MAX_IMAGE_PIXELS,
     MAX_TEXT_BYTES,
     ReadAttachment,
     attachment_part,
     read_attachments,
 )
+from tests.support.pictures import picture
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
-JPEG = b"\xff\xd8\xff\xe0" + bytes(8)
-GIF = b"GIF89a" + bytes(8)
-WEBP = b"RIFF\x10\x00\x00\x00WEBPVP8 "
+PNG = picture("png", 3, 2)
+JPEG = picture("jpeg", 3, 2)
+GIF = picture("gif", 3, 2)
+WEBP = picture("webp", 3, 2)
 
 
 def coded(data: bytes) -> str:
@@ -77,7 +79,7 @@ def test_a_data_url_says_what_it_holds() -> None:
 
 
 def test_base64_may_be_in_lines() -> None:
-    (file,) = read_attachments([{"content": "\r\n".join(coded(PNG)[at : at + 5] for at in range(0, 24, 5))}])
+    (file,) = read_attachments([{"content": "\r\n".join(coded(PNG)[at : at + 5] for at in range(0, 44, 5))}])
     assert file.data == PNG
 
 
@@ -131,12 +133,22 @@ def test_a_message_has_its_limit_of_files() -> None:
 
 
 def test_the_largest_files_are_taken() -> None:
-    picture = PNG + bytes(MAX_IMAGE_BYTES - len(PNG))
+    large = PNG + bytes(MAX_IMAGE_BYTES - len(PNG))
     text = b"x" * MAX_TEXT_BYTES
-    assert [file.data for file in read_attachments([given_file(picture), given_file(text)])] == [
-        picture,
-        text,
-    ]
+    assert [file.data for file in read_attachments([given_file(large), given_file(text)])] == [large, text]
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "webp"])
+def test_a_picture_that_providers_would_refuse_is_refused_at_once(
+    kind: Literal["png", "jpeg", "gif", "webp"],
+) -> None:
+    assert read_attachments([given_file(picture(kind, 10, MAX_IMAGE_PIXELS))])
+    words = refusal(given_file(picture(kind, 10, MAX_IMAGE_PIXELS + 1)))
+    assert words == "attachments[0].content: the image is 10 x 8001 pixels, at most 8000 each way are taken"
+
+
+def test_a_damaged_picture_is_refused() -> None:
+    assert refusal(given_file(PNG[:12])).endswith("the image is damaged, its size cannot be read")
 
 
 @given(
@@ -169,13 +181,13 @@ def test_any_list_is_read_or_refused_and_a_text_decodes(files: list[dict[str, An
 
 
 def test_a_message_names_the_file_and_does_not_hold_it() -> None:
-    picture = ReadAttachment("image/png", "cat.png", PNG).stored("id-1")
+    cat = ReadAttachment("image/png", "cat.png", PNG).stored("id-1")
     text = ReadAttachment("text/plain", None, b"hello").stored("id-2")
-    assert attachment_part(picture) == {
+    assert attachment_part(cat) == {
         "type": "image",
         "mimeType": "image/png",
         "fileName": "cat.png",
-        "bytes": 16,
+        "bytes": len(PNG),
         "omitted": True,
         "attachmentId": "id-1",
     }

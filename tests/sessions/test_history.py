@@ -10,9 +10,18 @@ from hypothesis import strategies as st
 
 from openclawd.agents.model import Completion, Emit, TextDelta, Usage
 from openclawd.protocol.errors import RequestError
+from openclawd.protocol.limits import MAX_EXACT_INT
 from openclawd.protocol.versions import V4
-from openclawd.sessions.history import MAX_HISTORY_BYTES, Cursor, HistoryQuery, Page, history_v3
+from openclawd.sessions.history import (
+    MAX_HISTORY_BYTES,
+    Cursor,
+    HistoryQuery,
+    Page,
+    clipped,
+    history_v3,
+)
 from openclawd.sessions.transcript import assistant_message, user_message
+from openclawd.store.conversations import Conversations
 from openclawd.store.records import Message, StoredMessage, Transcript
 from tests.sessions.stage import KEY, Stage, stage, texts
 
@@ -242,7 +251,7 @@ async def test_messages_that_were_taken_away_start_every_cursor_over(tmp_path: P
         assert await held.history(generation=V4, cursor=seen["deltaCursor"]) == {"kind": "reset"}
 
 
-@given(st.text(), st.integers(0, 2**60), st.integers(0, 2**60))
+@given(st.text(), st.integers(0, MAX_EXACT_INT), st.integers(0, MAX_EXACT_INT))
 def test_a_cursor_is_read_as_it_was_written(session_id: str, last_id: int, total: int) -> None:
     cursor = Cursor(session_id, last_id, total)
     assert Cursor.read(cursor.text()) == cursor
@@ -251,6 +260,11 @@ def test_a_cursor_is_read_as_it_was_written(session_id: str, last_id: int, total
 @given(st.text())
 def test_whatever_a_client_takes_for_a_cursor_is_read_or_refused(text: str) -> None:
     assert Cursor.read(text) is None or isinstance(Cursor.read(text), Cursor)
+
+
+@pytest.mark.parametrize("last_id", [-1, 2**63, 2**64 - 1])
+def test_a_cursor_behind_more_messages_than_there_can_be_is_none(last_id: int) -> None:
+    assert Cursor.read(Cursor("id", last_id, 1).text()) is None
 
 
 async def test_receipts_tell_what_became_of_inputs(tmp_path: Path) -> None:
@@ -262,6 +276,24 @@ async def test_receipts_tell_what_became_of_inputs(tmp_path: Path) -> None:
     assert told["inputReceipts"] == [
         {"runId": "run-1", "state": "consumed", "consumedByEventId": ids(told)[0]},
         {"runId": "run-2", "state": "pending"},
+    ]
+
+
+async def test_no_more_is_held_of_long_messages_than_a_history_shows(tmp_path: Path) -> None:
+    async with stage(tmp_path) as held:
+        await held.send("x" * 50_000, "run-1")
+        await held.ended("run-1")
+        transcript = await Conversations(held.database).transcript(
+            KEY, 10, clip=lambda message: clipped(message, 100)
+        )
+        told = await held.history(max_chars=100)
+    assert [len(part["text"]) for stored in transcript.messages for part in stored.body["content"]] == [
+        101,
+        101,
+    ]
+    assert [text for _, text in texts(told)] == [
+        "x" * 100 + "\n...(truncated)...",
+        ("you said " + "x" * 91) + "\n...(truncated)...",
     ]
 
 

@@ -30,6 +30,7 @@ def key(text: str, *, agent: str = "main", main_key: str = "main", scope: Scope 
         ("global", "global"),
         ("unknown", "unknown"),
         ("grüße", "agent:main:grüße"),
+        ("GRU\u0308ßE", "agent:main:grüße"),
     ],
 )
 def test_a_spelling_has_one_canonical_key(given_key: str, expected: str) -> None:
@@ -40,7 +41,7 @@ def test_the_main_key_may_have_another_name_and_main_still_means_it() -> None:
     assert key("main", main_key="home") == "agent:main:home"
     assert key("agent:main:main", main_key="home") == "agent:main:home"
     assert key("home", main_key="home") == "agent:main:home"
-    assert key("agent:ops:main", main_key="home") == "agent:ops:main"
+    assert key("agent:ops:main", main_key="home") == "agent:ops:home"
 
 
 def test_with_global_scope_the_main_session_is_global_and_others_are_not() -> None:
@@ -64,6 +65,8 @@ def test_with_global_scope_the_main_session_is_global_and_others_are_not() -> No
         "a\x00b",
         "agent:ü:x",
         "x" * 513,
+        # With the agent in front it would be too long to be sent back.
+        "x" * (513 - len("agent:main:")),
     ],
 )
 def test_a_malformed_key_is_refused(malformed: str) -> None:

@@ -144,6 +144,7 @@ async def test_sessions_are_found_by_words_agent_and_age(tmp_path: Path) -> None
         assert await keys(held, SessionsQuery(label="none")) == []
         held.now_ms += 10 * 60_000
         assert await keys(held, SessionsQuery(active_minutes=5)) == []
+        assert len(await keys(held, SessionsQuery(active_minutes=2**63))) == 2
 
 
 async def test_status_and_health_count_and_show_the_latest(tmp_path: Path) -> None:

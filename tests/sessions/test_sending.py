@@ -12,6 +12,7 @@ from openclawd.agents.model import Completion, Emit, TextDelta, Usage
 from openclawd.protocol.errors import RequestError
 from openclawd.protocol.versions import V4
 from openclawd.sessions.registry import Commands, NewSession
+from openclawd.sessions.text import MAX_MESSAGE_CHARS
 from tests.sessions.stage import KEY, stage, texts
 
 PIXEL = base64.b64decode(
@@ -57,6 +58,13 @@ async def test_a_picture_is_stored_and_only_named_in_the_history(tmp_path: Path)
         assert (file.media_type, file.data) == ("image/png", PIXEL)
         with pytest.raises(RequestError, match="attachment not found"):
             await held.sessions.reading.attachment("garden", picture["attachmentId"])
+
+
+async def test_a_message_that_fits_no_model_is_refused(tmp_path: Path) -> None:
+    async with stage(tmp_path) as held:
+        await held.send("x" * MAX_MESSAGE_CHARS, "run-1")
+        with pytest.raises(RequestError, match="message is too long: 1000001 characters, at most 1000000"):
+            await held.send("x" * (MAX_MESSAGE_CHARS + 1), "run-2")
 
 
 async def test_a_picture_needs_no_words(tmp_path: Path) -> None:

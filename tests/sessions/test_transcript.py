@@ -51,3 +51,5 @@ def test_a_title_is_cut_between_words() -> None:
     assert shortened("a  short\nline", 60) == "a short line"
     assert shortened("word " * 30, 20) == "word word word\u2026"
     assert shortened("x" * 100, 20) == "x" * 19 + "\u2026"
+    assert shortened("a b c d e", 5) == "a b\u2026"
+    assert shortened("a b c", 5) == "a b c"
