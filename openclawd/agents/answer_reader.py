@@ -5,7 +5,7 @@ said; an answer counts as whole when the server said why it finished, or that it
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 import orjson
@@ -22,6 +22,9 @@ from openclawd.agents.model import (
 )
 from openclawd.agents.provider_errors import broken_off, complaint_in_event, model_error, not_compatible
 from openclawd.agents.sse import EventStreamParser, EventTooLargeError
+
+# No context window comes near, and the sum of a few is still a number to a database.
+_MOST_TOKENS: Final = 2**40
 
 StopReason = Literal["stop", "length", "toolUse"]
 
@@ -144,5 +147,7 @@ class AnswerReader(ABC):
 
 
 def count(value: object) -> int:
-    """A number of tokens; nought where there is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    """A number of tokens; nought where there is none that can be."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return value if 0 < value <= _MOST_TOKENS else 0

@@ -6,7 +6,9 @@ The forms are fixed, as the built-in model has to tell a person's words from wha
 import re
 from typing import Final
 
-_FILE: Final = re.compile(r'<file name="[^"\n]*">\n.*?\n</file>\n*|\[attached: [^\n]*\]\n*', re.DOTALL)
+_LEFT_OUT: Final = r"^\[attached: [^\n]*\]$\n*"
+_FILE: Final = re.compile(rf'^<file name="[^"\n]*">\n(?s:.*?)\n</file>\n*|{_LEFT_OUT}', re.MULTILINE)
+_NO_FILE: Final = re.compile(_LEFT_OUT, re.MULTILINE)
 # It would end the name, or the file, too early.
 _QUOTE: Final = re.compile(r'["\n]')
 _END: Final = "</file>"
@@ -25,4 +27,8 @@ def left_out(name: str, why: str) -> str:
 
 def without_files(text: str) -> tuple[str, int]:
     """A person's words without what came with them, and how many files that was."""
-    return _FILE.subn("", text)
+    # Only what has an end behind it is looked for: a text of nothing but beginnings would take for ever.
+    before, end, behind = text.rpartition(f"\n{_END}")
+    words, files = _FILE.subn("", before + end)
+    last_words, others = _NO_FILE.subn("", behind.lstrip("\n") if end else behind)
+    return words + last_words, files + others

@@ -36,7 +36,7 @@ async def ollama_models(
     """The models of the Ollama at `root`; None when there is none. Costs one connect where nobody listens."""
     if not await _accepts(endpoint):
         return None
-    tags = await _listed(provider(), f"{root}/api/tags")
+    tags = await _listed(provider(), lambda: f"{root}/api/tags")
     return (
         None
         if tags is None
@@ -46,7 +46,7 @@ async def ollama_models(
 
 async def listed_models(provider: "Provider") -> tuple[ModelEntry, ...]:
     """The chat models of an OpenAI-compatible server: GET {baseUrl}/models."""
-    listed = await _listed(provider, provider.endpoint.url("models"))
+    listed = await _listed(provider, lambda: provider.endpoint.url("models"))
     rows = listed.get("data") if isinstance(listed, dict) else None
     ids = [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
     names = [name for name in ids if isinstance(name, str) and name and not _NOT_FOR_CHAT.search(name)]
@@ -65,9 +65,9 @@ async def _accepts(endpoint: Endpoint) -> bool:
     return False
 
 
-async def _listed(provider: "Provider", url: str) -> object:
+async def _listed(provider: "Provider", url: Callable[[], str]) -> object:
     try:
-        return await provider.get_json(url, _LIST_TIMEOUT_S)
+        return await provider.get_json(url(), _LIST_TIMEOUT_S)
     except ModelError as error:
         fields = {"provider": provider.endpoint.provider, "kind": error.kind, "reason": str(error)}
         _log.info("no list of models", extra={"fields": fields})

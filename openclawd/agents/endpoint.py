@@ -72,8 +72,13 @@ class Endpoint:
         return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
     def is_loopback(self) -> bool:
-        """Whether it is this machine; such a server is never asked through a proxy."""
-        host = self.host_and_port()[0]
+        """Whether it is this machine; such a server is never asked through a proxy. An address that is none
+        is not.
+        """
+        try:
+            host = self.host_and_port()[0]
+        except ModelError:
+            return False
         if host == "localhost" or host.endswith(".localhost"):
             return True
         try:

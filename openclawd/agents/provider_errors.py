@@ -54,6 +54,9 @@ _BASE_URLS: Final = {
     ANTHROPIC_MESSAGES: "The base URL is what stands before /v1/messages.",
 }
 
+# An error text says what it is about at its beginning, and what looks for words in it may take long.
+_MAX_WORDS_CHARS: Final = 4_000
+
 # An error object inside a stream has no HTTP status; these are the codes and types that stand for one.
 _STATUS_OF_CODE: Final = {
     "invalid_api_key": 401,
@@ -76,13 +79,17 @@ _STATUS_OF_CODE: Final = {
 }
 
 
+def _beginning(text: str) -> str:
+    return text[:_MAX_WORDS_CHARS]
+
+
 @attrs.frozen
 class ProviderComplaint:
     """A provider's error, taken out of whichever envelope it came in."""
 
     status: int
-    code: str
-    words: str
+    code: str = attrs.field(converter=_beginning)
+    words: str = attrs.field(converter=_beginning)
 
 
 def complaint_in_body(status: int, body: bytes) -> ProviderComplaint:

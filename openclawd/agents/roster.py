@@ -1,5 +1,6 @@
 """The agents of the config: who there is to talk to, and by what name and face."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -113,7 +114,8 @@ def _id(agent: Agent) -> str:
 def _workspace(name: str, agent: Agent, config: Config, state_dir: Path, *, is_default: bool) -> Path:
     """Where stock has it: the defaults' folder is the default agent's, and nobody shares it."""
     if folder := agent.workspace or (config.agents.defaults.workspace if is_default else None):
-        return Path(folder).expanduser().absolute()
+        # Of a user that this system does not know, `~name` stays as it is.
+        return Path(os.path.expanduser(folder)).absolute()  # noqa: PTH111
     return state_dir / ("workspace" if is_default else f"workspace-{name}")
 
 

@@ -4,8 +4,10 @@ A workspace is a folder that programs write to, so nothing in it is trusted: a l
 what is not a file, is refused. Everything here blocks for as long as the disk takes.
 """
 
+import errno
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -69,16 +71,19 @@ def read(workspace: Path, name: str) -> WorkspaceFile:
 
 def _open(workspace: Path, name: str, *, with_content: bool) -> WorkspaceFile:
     path = workspace / name
+    root = Path(os.path.realpath(workspace))
     # A loop of links stays unresolved here and is refused by the kernel.
     real = Path(os.path.realpath(path))
-    if not real.is_relative_to(os.path.realpath(workspace)):
+    if not real.is_relative_to(root):
         raise UnsafeFile(name)
-    # O_NONBLOCK: opening a FIFO must not wait for its other end.
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
     try:
-        descriptor = os.open(real, flags)
+        descriptor = open_below(root, real.relative_to(root).parts)
     except (FileNotFoundError, NotADirectoryError):
         return WorkspaceFile(name, path)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UnsafeFile(name) from error
+        raise
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -89,6 +94,23 @@ def _open(workspace: Path, name: str, *, with_content: bool) -> WorkspaceFile:
     finally:
         os.close(descriptor)
     return WorkspaceFile(name, path, status.st_size, status.st_mtime_ns // 1_000_000, content)
+
+
+def open_below(root: Path, parts: Sequence[str]) -> int:
+    """A descriptor of the file, opened step by step and through no link. Raises OSError.
+
+    Links were resolved before this; one that is found now was put there since.
+    """
+    # O_NONBLOCK: opening a FIFO must not wait for its other end.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+    descriptor = os.open(root, flags | os.O_DIRECTORY)
+    for number, part in enumerate(parts, 1):
+        above = descriptor
+        try:
+            descriptor = os.open(part, flags | (os.O_DIRECTORY if number < len(parts) else 0), dir_fd=above)
+        finally:
+            os.close(above)
+    return descriptor
 
 
 def _text(descriptor: int) -> str:

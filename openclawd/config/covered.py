@@ -3,7 +3,8 @@
 Who may edit the configuration gets it with `__OPENCLAW_REDACTED__` in the place of every secret and sends it
 back so. Guaranteed: a placeholder is replaced by what the file holds at the same place, written as it is
 written there, or nothing is; no place ever gets the secret of another. An item of a list is the same item
-when its `id` is; items without one only while the list has as many as before.
+when its `id` is; items without one only while the list has as many as before, and of several with one `id`,
+while all are where they were.
 """
 
 import re
@@ -92,17 +93,19 @@ class _Restoring:
 
     def _partners(self, items: list[Node], before: list[Node]) -> Iterator[Node | None]:
         """What each item was before."""
-        by_id: dict[str, Node] = {}
-        for each in before:
-            identity = _identity(self.original, each)
-            if identity is not None:
-                by_id.setdefault(identity, each)
-        for index, item in enumerate(items):
-            identity = _identity(self.text, item)
-            if identity is not None:
-                yield by_id.get(identity)
-            else:
+        names = [_identity(self.text, item) for item in items]
+        names_before = [_identity(self.original, item) for item in before]
+        by_id: dict[str | None, list[Node]] = defaultdict(list)
+        for name, item in zip(names_before, before, strict=True):
+            by_id[name].append(item)
+        for index, name in enumerate(names):
+            same = by_id[name]
+            if name is not None and len(same) < 2:
+                yield same[0] if same else None
+            elif name is None:
                 yield before[index] if len(before) == len(items) else None
+            else:
+                yield before[index] if names == names_before else None
 
 
 def _identity(text: str, item: Node) -> str | None:

@@ -33,6 +33,10 @@ class NotReadable(Exception):
         self.line = line
 
 
+class _TooDeep(Exception):
+    """Somewhere in the document; where, the text has to say."""
+
+
 def decode_text(data: bytes) -> str:
     """The text of a file, byte order mark included. Raises NotReadable."""
     if len(data) > MAX_FILE_BYTES:
@@ -56,7 +60,10 @@ def parse(text: str) -> dict[str, object]:
         value = {} if is_blank(body) else _parse_json5(body)
     if not isinstance(value, dict):
         raise NotReadable("the file must hold one object: { ... }", 1)
-    return {key: _sound(item, 2) for key, item in value.items()}
+    try:
+        return {key: _sound(item, 2) for key, item in value.items()}
+    except _TooDeep:
+        raise _nested_too_deep(text) from None
 
 
 def is_blank(text: str) -> bool:
@@ -78,7 +85,7 @@ def _parse_json5(text: str) -> object:
     try:
         return pyjson5.decode(text, MAX_DEPTH + 1)
     except pyjson5.Json5NestingTooDeep as error:
-        raise NotReadable(f"nested more than {MAX_DEPTH} levels deep") from error
+        raise _nested_too_deep(text) from error
     except pyjson5.Json5DecoderException as error:
         _broken(text, error)
 
@@ -102,6 +109,17 @@ def _broken(text: str, error: "pyjson5.Json5DecoderException") -> NoReturn:
     )
 
 
+def _nested_too_deep(text: str) -> NotReadable:
+    from openclawd.config.syntax import scan
+
+    line = None
+    try:
+        scan(text)
+    except NotReadable as lost:
+        line = lost.line
+    return NotReadable(f"nested more than {MAX_DEPTH} levels deep", line)
+
+
 def _after_trivia(text: str, offset: int) -> int:
     found = TRIVIA.match(text, offset)
     return found.end() if found else offset
@@ -110,7 +128,7 @@ def _after_trivia(text: str, offset: int) -> int:
 def _sound(value: object, depth: int) -> object:
     if isinstance(value, dict | list):
         if depth > MAX_DEPTH:
-            raise NotReadable(f"nested more than {MAX_DEPTH} levels deep")
+            raise _TooDeep
         if isinstance(value, list):
             return [_sound(item, depth + 1) for item in value]
         return {key: _sound(item, depth + 1) for key, item in value.items()}

@@ -4,7 +4,7 @@ In the raw text the same values are replaced, and what looks like them in commen
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from openclawd.config.reading import NotReadable
@@ -65,8 +65,13 @@ def _secret_spans(syntax: Syntax, document: Mapping[str, object]) -> list[tuple[
 
 
 def _shown_comments(syntax: Syntax, spans: list[tuple[int, int]]) -> list[str]:
+    comments = [syntax.text[start:end] for start, end in syntax.comments]
+    together = "\n".join(comments)
     secrets = {syntax.text[start:end].strip("\"'") for start, end in spans}
-    return [_comment(syntax.text[start:end], secrets) for start, end in syntax.comments]
+    # Six characters: a secret of "a" must not eat every a.
+    said = [secret for secret in secrets if len(secret) >= 6 and secret in together]
+    said.sort(key=len, reverse=True)
+    return [_comment(comment, said) for comment in comments]
 
 
 def _redacted(value: object, path: tuple[str | int, ...]) -> object:
@@ -93,13 +98,11 @@ def _collect(node: Node, value: object, path: tuple[str | int, ...], spans: list
         _collect(child.value, item, (*path, child.key), spans)
 
 
-def _comment(text: str, secrets: set[str]) -> str:
-    """A comment as it may be shown; its marks stay, whatever is inside."""
+def _comment(text: str, secrets: Sequence[str]) -> str:
+    """A comment as it may be shown; its marks stay, whatever is inside. `secrets`: the longest first."""
     end = "*/" if text.startswith("/*") else ""
     text = text.removesuffix(end)
-    # Six characters: a secret of "a" must not eat every a.
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= 6:
-            text = text.replace(secret, REDACTED)
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
     text = _IN_COMMENT.sub(rf"\g<1>{REDACTED}", text)
     return IN_URL.sub(lambda found: f"{found[1] or found[2]}{REDACTED}", text) + end

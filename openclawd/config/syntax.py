@@ -102,14 +102,13 @@ class _Scanner:
         self.kind, self.start, self.end = next(self._tokens)
 
     def value(self) -> Node:
-        if self._depth >= MAX_DEPTH:
-            raise self.lost()
-        self._depth += 1
         start, end, mark = self.start, self.end, self.text[self.start : self.start + 1]
-        kind = self._take()
-        if kind == "mark" and mark not in ("{", "["):
+        if self.kind == "mark" and (mark not in ("{", "[") or self._depth >= MAX_DEPTH):
             raise self.lost()
-        node = self._container(start, mark) if kind == "mark" else Node(start, end, "", None)
+        if self._take() != "mark":
+            return Node(start, end, "", None)
+        self._depth += 1
+        node = self._container(start, mark)
         self._depth -= 1
         return node
 

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 _AGENT_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # Stock's, for an id that has no letter which may stand in one.
 _DEFAULT_AGENT_ID: Final = "main"
+# No count and no price comes near; a larger one is no exact number to a client any more.
+_MAX_EXACT: Final = 2**53
 
 
 class Unfit(Exception):
@@ -28,7 +30,7 @@ def integer(value: object, low: int, high: int | None = None) -> int:
         isinstance(value, bool)
         or not isinstance(value, int)
         or value < low
-        or (high is not None and value > high)
+        or value > (_MAX_EXACT if high is None else high)
     ):
         raise Unfit(f"an integer of {low} or more" if high is None else f"an integer from {low} to {high}")
     return value
@@ -43,7 +45,8 @@ def count(value: object) -> int:
 
 
 def amount(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    # JSON5 has Infinity and NaN, and integers that no float holds.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_EXACT:
         raise Unfit("a number of 0 or more")
     return float(value)
 

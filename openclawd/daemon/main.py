@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,7 @@ from openclawd.daemon.log import configure_logging
 from openclawd.daemon.log_file import LOG_NAME
 from openclawd.daemon.notify import Notifier
 from openclawd.daemon.refusal import StartRefused
-from openclawd.daemon.sockets import bind_tcp, bind_unix
+from openclawd.daemon.sockets import bind_tcp, bind_unix, probe_tcp
 from openclawd.daemon.supervisor import PartFailed
 from openclawd.store.database import open_database
 from openclawd.store.errors import StoreError
@@ -115,7 +116,7 @@ def _run(
                 database=database,
                 sockets=sockets,
                 log_file=log.path,
-                check_config=lambda config: resolve_settings(config, environ, flags),
+                check_config=partial(_check, environ, flags),
             )
             # A second signal changes nothing: not during the goodbye, as the receiver is open to the very
             # end, and not behind it, where trio hands unread ones to whatever handled them before. A hang-up
@@ -188,6 +189,16 @@ def _with_token(loaded: LoadedConfig, settings: GatewaySettings) -> tuple[Loaded
         raise _unwritable(loaded.paths.config_file, error) from error
     _log.info("token made", extra={"fields": {"saved": str(loaded.paths.config_file)}})
     return loaded, attrs.evolve(settings, token=loaded.config.gateway.auth.token)
+
+
+def _check(environ: Mapping[str, str], flags: Flags, loaded: LoadedConfig) -> None:
+    """Raises ConfigError for what the next start would refuse, as far as it can be told before."""
+    settings = resolve_settings(loaded, environ, flags)
+    try:
+        probe_tcp(settings)
+    except StartRefused as refused:
+        problem = loaded.problem(("gateway",), " ".join(str(refused).splitlines()))
+        raise ConfigError((problem,), source=str(loaded.paths.config_file)) from refused
 
 
 def _print_link(settings: GatewaySettings, host: str, port: int, environ: Mapping[str, str]) -> None:

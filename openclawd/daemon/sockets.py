@@ -26,6 +26,8 @@ KEEPALIVE: Final[Mapping[str, int]] = {
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 90_000,
 }
+# ip(7), ip_unprivileged_port_start: what only root may listen on.
+_LAST_PRIVILEGED_PORT: Final = 1023
 # RFC 6598, which Tailscale hands its addresses from.
 _TAILNET: Final = ipaddress.ip_network("100.64.0.0/10")
 # <sys/un.h> of macOS; Python has no names for them.
@@ -55,6 +57,18 @@ def bind_tcp(settings: GatewaySettings) -> list[socket.socket]:
                 raise _refused(host, port, error) from None
             # No IPv6 on this machine: the first address is enough.
     return bound
+
+
+def probe_tcp(settings: GatewaySettings) -> None:
+    """Raises StartRefused as `bind_tcp` would, but for a busy port, which may be our own."""
+    host = _hosts(settings)[0]
+    port = settings.port if settings.port <= _LAST_PRIVILEGED_PORT else 0
+    try:
+        with _socket_for(host) as probe:
+            probe.bind((host, port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise _refused(host, settings.port, error) from None
 
 
 def listener(bound: socket.socket) -> trio.SocketListener:
@@ -115,13 +129,16 @@ def tailnet_address() -> str | None:
     return address if ipaddress.ip_address(address) in _TAILNET else None
 
 
+def _socket_for(host: str) -> socket.socket:
+    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+
+
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    tcp = socket.socket(family, socket.SOCK_STREAM)
+    tcp = _socket_for(host)
     try:
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _give_up_on_the_lost(tcp)
-        if family == socket.AF_INET6:
+        if tcp.family == socket.AF_INET6:
             tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         tcp.bind((host, port))
         tcp.listen(BACKLOG)

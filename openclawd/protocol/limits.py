@@ -17,3 +17,5 @@ MAX_JSON_VALUES: Final = 500_000
 MAX_IMAGE_BYTES: Final = 5_000_000
 # One attached file of whatever kind: nothing that is larger is looked at.
 MAX_ATTACHMENT_BYTES: Final = MAX_IMAGE_BYTES
+# What JSON numbers carry exactly (RFC 8259, 6), and SQLite can count to.
+MAX_EXACT_INT: Final = 2**53

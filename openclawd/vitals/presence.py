@@ -13,7 +13,7 @@ from typing import Final, cast
 import attrs
 
 from openclawd.protocol.codec import Encoded, decode, encode, encoded
-from openclawd.vitals.presence_report import PresenceReport
+from openclawd.vitals.presence_report import MAX_CHARS, PresenceReport
 
 # Stock keeps an entry for five minutes after it was last heard of, and two hundred of them at most.
 ENTRY_TTL_MS: Final = 5 * 60 * 1000
@@ -78,7 +78,7 @@ class PresenceList:
         """A client is gone; True when the list that others see changed."""
         key = _key(connection_id, presence)
         entry = self._entries.get(key)
-        if entry is None:
+        if entry is None or not presence.tracked:
             return False
         self.version += 1
         connections = entry.connections - 1
@@ -127,7 +127,7 @@ def _key(connection_id: str, presence: Presence) -> str:
 
 
 def _client_entry(key: str, presence: Presence, *, reason: str) -> dict[str, object]:
-    name = presence.display_name or presence.client_id
+    name = (presence.display_name or presence.client_id)[:MAX_CHARS]
     entry: Mapping[str, object | None] = {
         "host": name,
         "ip": presence.address,
@@ -143,7 +143,11 @@ def _client_entry(key: str, presence: Presence, *, reason: str) -> dict[str, obj
         "reason": reason,
         "text": f"Node: {name} · mode {presence.mode}",
     }
-    return {name: value for name, value in entry.items() if value is not None}
+    return {
+        name: value[:MAX_CHARS] if isinstance(value, str) else value
+        for name, value in entry.items()
+        if value is not None
+    }
 
 
 def _gateway_entry(version: str) -> dict[str, object]:

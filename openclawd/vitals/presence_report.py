@@ -31,7 +31,7 @@ _TEXTS: Final = (
 )
 _LISTS: Final = ("roles", "scopes", "tags")
 # Names of machines and reasons, not documents: the list goes to everybody, again and again.
-_MAX_CHARS: Final = 256
+MAX_CHARS: Final = 256
 _MAX_ITEMS: Final = 32
 # 31 years. JSON has numbers that no integer holds.
 _MAX_SECONDS: Final = 999_999_999
@@ -56,7 +56,7 @@ def presence_report(params: Mapping[str, object]) -> PresenceReport | None:
     wire = {**_line(text), **_members(params)}
     named = (wire.get(name) for name in ("deviceId", "instanceId", "host", "ip"))
     key = next((str(name) for name in named if name is not None), None)
-    return PresenceReport(key, {**wire, "text": text[:_MAX_CHARS]}) if key is not None else None
+    return PresenceReport(key, {**wire, "text": text[:MAX_CHARS]}) if key is not None else None
 
 
 def _line(text: str) -> dict[str, object]:
@@ -64,9 +64,9 @@ def _line(text: str) -> dict[str, object]:
     found = _LINE.fullmatch(head)
     if found is None:
         return {}
-    wire: dict[str, object] = {"host": found["host"][:_MAX_CHARS]}
+    wire: dict[str, object] = {"host": found["host"][:MAX_CHARS]}
     if found["ip"] and found["ip"].strip():
-        wire["ip"] = found["ip"].strip()[:_MAX_CHARS]
+        wire["ip"] = found["ip"].strip()[:MAX_CHARS]
     for part in parts:
         name, _, said = part.strip().partition(" ")
         value = said.strip()
@@ -74,7 +74,7 @@ def _line(text: str) -> dict[str, object]:
         if name == "last" and seconds is not None:
             wire["lastInputSeconds"] = int(seconds[1])
         elif name in _PARTS and value:
-            wire[_PARTS[name]] = value[:_MAX_CHARS]
+            wire[_PARTS[name]] = value[:MAX_CHARS]
     return wire
 
 
@@ -83,14 +83,14 @@ def _members(params: Mapping[str, object]) -> dict[str, object]:
     for name in _TEXTS:
         value = params.get(name)
         if isinstance(value, str) and value.strip():
-            wire[name] = value.strip()[:_MAX_CHARS]
+            wire[name] = value.strip()[:MAX_CHARS]
     seconds = params.get("lastInputSeconds")
     if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds <= _MAX_SECONDS:
         wire["lastInputSeconds"] = int(seconds)
     for name in _LISTS:
         items = params.get(name)
         if isinstance(items, list):
-            wire[name] = [str(item)[:_MAX_CHARS] for item in items if isinstance(item, str) and item][
+            wire[name] = [str(item)[:MAX_CHARS] for item in items if isinstance(item, str) and item][
                 :_MAX_ITEMS
             ]
     return wire

@@ -124,6 +124,7 @@ def test_finish_reasons_are_mapped(finish: str, stop_reason: str) -> None:
         ({"prompt_tokens": 10, "prompt_cache_hit_tokens": 4}, Usage(6, 0, 4)),
         ({"prompt_tokens": 10, "prompt_tokens_details": {"cache_write_tokens": 3}}, Usage(7, 0, 0, 3)),
         ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 9}}, Usage(0, 0, 9)),
+        ({"prompt_tokens": 2**64 - 1, "completion_tokens": -1}, Usage()),
         ({"prompt_tokens": None, "completion_tokens": "7", "prompt_tokens_details": None}, Usage()),
     ],
 )

@@ -102,6 +102,23 @@ async def test_another_server_behind_openai_base_url_is_asked_what_it_has() -> N
         await models.aclose()
 
 
+@pytest.mark.parametrize("address", ["a b", "http://[", "http://127.0.0.1:99999", "tcp://x"])
+async def test_an_address_that_is_none_is_no_error_before_it_is_asked(address: str) -> None:
+    models = catalog(
+        OPENAI_API_KEY="k",
+        OPENAI_BASE_URL=address,
+        ANTHROPIC_API_KEY="k",
+        ANTHROPIC_BASE_URL=address,
+        OLLAMA_HOST=NOBODY,
+    )
+    await models.discover()
+    assert not models.is_local("openai")
+    assert not models.is_local("anthropic")
+    with pytest.raises(ModelError, match="OPENAI_BASE_URL"):
+        await said(models.resolve("openai/gpt-5-mini"))
+    await models.aclose()
+
+
 async def test_an_ollama_is_found_with_its_first_chat_model() -> None:
     async with open_fake_provider() as provider:
         models = catalog(OLLAMA_HOST=f"127.0.0.1:{provider.port}")

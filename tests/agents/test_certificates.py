@@ -2,6 +2,7 @@
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,9 @@ from tests.support.certificate import server_certificate
 
 
 def place(cafile: Path | None = None, capath: Path | None = None) -> ssl.DefaultVerifyPaths:
-    file, folder = (None if path is None else str(path) for path in (cafile, capath))
+    # As `ssl.get_default_verify_paths` does, and not as it is typed: None is nothing there.
+    file: Any = None if cafile is None else str(cafile)
+    folder: Any = None if capath is None else str(capath)
     return ssl.DefaultVerifyPaths(file, folder, "SSL_CERT_FILE", "", "SSL_CERT_DIR", "")
 
 

@@ -4,7 +4,7 @@ import pyjson5
 import pytest
 import trio
 
-from openclawd.agents.attached import left_out, whole_file
+from openclawd.agents.attached import left_out, whole_file, without_files
 from openclawd.agents.facts import GatewayFacts
 from openclawd.agents.greeting import NEW_SESSION_PROMPT
 from openclawd.agents.model import Completion, ModelMessage, ModelRequest, Usage
@@ -127,3 +127,15 @@ def test_files_are_owned_up_to_and_not_read(question: str, told: str) -> None:
     assert f"I cannot look at {told}" in alone
     assert "gateway's own figures" not in alone
     assert answer(f"{question}\n\nuptime", FACTS).endswith(answer("uptime", FACTS))
+
+
+@pytest.mark.parametrize("beginning", ['<file name="">\n', "[attached: "])
+def test_a_text_of_nothing_but_beginnings_is_no_file_and_is_read_once(beginning: str) -> None:
+    # What looks for the end behind each of them is still at it tomorrow.
+    text = beginning * 200_000
+    assert without_files(text) == (text, 0)
+
+
+def test_a_file_may_hold_the_beginning_of_another_and_its_line_a_bracket() -> None:
+    files = [whole_file("a.md", '<file name="b">\nwords'), left_out("a].png", "why")]
+    assert without_files("\n\n".join([*files, "hello"])) == ("hello", 2)

@@ -184,3 +184,10 @@ def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | N
 def test_a_rate_limit_says_when_it_ends(after_s: float | None, words: str) -> None:
     error = model_error(complaint_in_body(429, b""), ACME, "x", retry_after_s=after_s)
     assert words in str(error)
+
+
+@pytest.mark.parametrize("words", ["max", "model ", "max_tokens ", "context "])
+def test_a_text_of_any_length_is_looked_at_only_at_its_beginning(words: str) -> None:
+    # Expressions that look at all of it are still at it tomorrow.
+    body = orjson.dumps({"error": {"message": words * 500_000}})
+    assert model_error(complaint_in_body(400, body), ACME, "m").kind is not K.OVERLOADED

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import attrs
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from openclawd.auth.devices import REQUEST_TTL_MS, REQUESTS_MAX, Devices, NotCovered, TokenVerdict
 from openclawd.auth.pairing import PairingAsk
@@ -328,3 +329,51 @@ async def test_nobody_approves_or_removes_more_than_he_holds() -> None:
     with pytest.raises(NotCovered):
         await devices.remove("d1", remover=("operator.pairing",))
     assert devices.find("d1") is not None
+
+
+class SlowStore(MemoryStore):
+    """Holds each device's document back until `flush`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flush = trio.Event()
+        self.held: list[str] = []
+
+    async def put_device(self, device_id: str, document: dict[str, object]) -> None:
+        self.held.append(device_id)
+        await self.flush.wait()
+        await super().put_device(device_id, document)
+
+
+async def test_the_changes_of_different_devices_wait_for_the_disk_together() -> None:
+    store = SlowStore()
+    devices = await registry(store)
+    async with trio.open_nursery() as nursery:
+        for number in range(3):
+            nursery.start_soon(devices.pair, attrs.evolve(ASK, device_id=f"d{number}"))
+        await wait_all_tasks_blocked()
+        held = sorted(store.held)
+        store.flush.set()
+
+    assert held == ["d0", "d1", "d2"]
+
+
+async def test_two_tokens_of_one_device_at_once_are_both_kept() -> None:
+    store = SlowStore()
+    devices = await registry(store)
+    store.flush.set()
+    await devices.pair(ASK)
+    store.flush = trio.Event()
+    tokens: list[str] = []
+
+    async def issue() -> None:
+        tokens.append(await issued(devices))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(issue)
+        nursery.start_soon(issue)
+        await wait_all_tasks_blocked()
+        store.flush.set()
+
+    verdicts = {devices.verify_token("d1", "operator", token, ("operator.read",)) for token in tokens}
+    assert (len(set(tokens)), verdicts) == (2, {TokenVerdict.VALID})

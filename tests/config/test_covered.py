@@ -85,6 +85,15 @@ def test_no_place_gets_the_secret_of_another(sent: object, place: str) -> None:
     assert [problem.path for problem in refused.value.problems] == [place]
 
 
+def test_items_that_share_an_id_keep_their_own_secrets_or_none() -> None:
+    twins = "{hooks: {list: [{id: 'a', token: 'one'}, {id: 'a', token: 'two'}]}}"
+    assert uncovered(shown(twins), twins) == twins
+    one, two = "{id: 'a', token: 'one'}", "{id: 'a', token: 'two'}"
+    only_one = shown(twins.replace(f"{one}, {two}", two))
+    with pytest.raises(StillCovered):
+        uncovered(only_one, twins)
+
+
 def test_every_placeholder_that_nobody_can_fill_is_named_with_its_line() -> None:
     sent = f"{{\n a: '{REDACTED}',\n b: '{REDACTED}' }}"
     with pytest.raises(StillCovered) as refused:

@@ -126,6 +126,19 @@ def test_every_problem_is_told_with_path_value_line_and_what_was_expected() -> N
     ]
 
 
+@pytest.mark.parametrize("innermost", ["1", "'x'", ""])
+def test_as_deep_as_may_be_a_problem_still_has_its_line(innermost: str) -> None:
+    deep = "[" * 62 + innermost + "]" * 62
+    text = f"{{ui: {{a: {deep}}}, gateway: {{\n port: 0}}}}"
+    assert said(text) == ["line 2: gateway.port is 0, expected an integer from 1 to 65535"]
+
+
+@pytest.mark.parametrize("key", ["a", '"a"'])
+def test_what_is_too_deep_is_told_with_its_line(key: str) -> None:
+    deep = "[" * 64 + "]" * 64
+    assert said(f"{{\n{key}: {deep}}}") == ["line 2: nested more than 64 levels deep"]
+
+
 def test_the_text_names_the_file_and_ends_in_the_command_that_helps() -> None:
     with pytest.raises(ConfigError) as caught:
         load("{gateway: {port: 0}}")
@@ -146,6 +159,22 @@ def test_nothing_is_coerced_into_a_port(value: str) -> None:
 @pytest.mark.parametrize("value", ["0", "'true'", "1", "null"])
 def test_nothing_is_coerced_into_a_boolean(value: str) -> None:
     assert problems("{gateway: {controlUi: {enabled: " + value + "}}}")[0].expected == "true or false"
+
+
+@pytest.mark.parametrize("value", ["Infinity", "NaN", "-1", "1" + 400 * "0", "true", "'1'", "null"])
+def test_a_price_is_a_number_that_can_be_reckoned_with(value: str) -> None:
+    tier = f"{{input: 1, output: 2, range: [{value}]}}"
+    cost = f"{{input: {value}, output: 1, tieredPricing: [{tier}]}}"
+    text = f"{{models: {{providers: {{x: {{baseUrl: 'http://h', models: [{{id: 'm', cost: {cost}}}]}}}}}}}}"
+    at = "models.providers.x.models[0].cost"
+    found = {(each.path, each.expected) for each in problems(text)}
+    assert (f"{at}.tieredPricing[0].range[0]", "a number of 0 or more") in found
+
+
+def test_a_count_is_one_that_can_be_told() -> None:
+    model = "{id: 'm', contextWindow: 1e30}"
+    text = f"{{models: {{providers: {{x: {{baseUrl: 'http://h', models: [{model}]}}}}}}}}"
+    assert [each.expected for each in problems(text)] == ["an integer of 1 or more"]
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,24 @@ def test_a_connected_client_stays_in_the_count_however_many_there_are() -> None:
     assert (shown, all(changed)) == (MAX_ENTRIES, True)
 
 
+def test_a_command_that_ends_takes_nobody_else_of_its_device_off_the_list() -> None:
+    presence = PresenceList(gateway_version="1", now_ms=Clock())
+    presence.arrived("page", BROWSER)
+    command = attrs.evolve(BROWSER, client_id="cli", mode="cli")
+    presence.arrived("command", command)
+
+    assert not presence.left("command", command)
+    assert rows(presence)[1]["reason"] == "connect"
+
+
+def test_what_a_client_says_of_itself_is_cut_to_the_length_of_a_name() -> None:
+    presence = PresenceList(gateway_version="1", now_ms=Clock())
+    long = "x" * 60_000
+    presence.arrived("c", attrs.evolve(BROWSER, display_name=long, version=long, device_id=long))
+
+    assert len(encode(presence.listing()[1])) < 4_000
+
+
 def test_the_list_is_bounded() -> None:
     clock = Clock()
     presence = PresenceList(gateway_version="1", now_ms=clock)

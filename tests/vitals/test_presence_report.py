@@ -98,6 +98,18 @@ def test_no_text_and_no_member_breaks_it(text: str, members: dict[str, object]) 
         assert all(len(str(value)) <= 256 for value in report.wire.values())
 
 
+@pytest.mark.parametrize("text", ["Node:{}(", "Node: a{}(", "Node: a ({}"])
+def test_a_text_as_long_as_a_message_is_looked_at_once(text: str) -> None:
+    # What looks twice at every space of it is still at it tomorrow.
+    report = presence_report({"text": text.format(" " * 1_000_000), "host": "x"})
+    assert report is not None
+    assert is_presence_line(text.format(" " * 1_000_000)) == text.startswith("Node: a")
+
+
+def test_a_line_may_stand_behind_spaces() -> None:
+    assert is_presence_line("\n Node: x · mode ui")
+
+
 def here(presence: PresenceList) -> list[dict[str, object]]:
     entries = [json.loads(encode(row)) for row in presence.listing()]
     return [entry for entry in entries if entry["mode"] != "gateway"]
