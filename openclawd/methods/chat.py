@@ -11,10 +11,11 @@ from openclawd.methods.refused import NO_CHANNELS, NO_TOOLS, Provenance, refuse,
 from openclawd.methods.sender import sender_of
 from openclawd.protocol.codec import NonEmptyStr, NonNegativeInt, PositiveInt
 from openclawd.protocol.errors import invalid_request
+from openclawd.protocol.limits import MAX_EXACT_INT
 from openclawd.sessions.registry import Commands, Send
 
-# What JSON numbers carry exactly (RFC 8259, 6); sessions wait a day at most, whatever a client asks for.
-MAX_TIMEOUT_MS: Final = 2**53
+# Sessions wait a day at most, whatever a client asks for.
+MAX_TIMEOUT_MS: Final = MAX_EXACT_INT
 # What a client writes that has said nothing: an id is never empty.
 _UNSAID: Final = NonEmptyStr("")
 

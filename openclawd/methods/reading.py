@@ -8,6 +8,7 @@ import attrs
 from openclawd.auth.scopes import READ
 from openclawd.methods.method import Call, MethodTable
 from openclawd.protocol.codec import NonEmptyStr, PositiveInt
+from openclawd.protocol.limits import MAX_EXACT_INT
 from openclawd.sessions.history import MAX_TEXT_CHARS
 from openclawd.sessions.registry import HistoryQuery
 
@@ -30,7 +31,7 @@ class ChatHistoryParams:
     agent_id: NonEmptyStr | None = None
     cursor: str | None = None
     limit: int = attrs.field(default=200, metadata={"minimum": 1, "maximum": 1000})
-    offset: int = attrs.field(default=0, metadata={"minimum": 0})
+    offset: int = attrs.field(default=0, metadata={"minimum": 0, "maximum": MAX_EXACT_INT})
     pending_before: PositiveInt | None = None
     input_run_ids: tuple[NonEmptyStr, ...] = attrs.field(default=(), metadata={"max_items": _MAX_RUN_IDS})
     message_id: NonEmptyStr | None = None

@@ -18,13 +18,13 @@ from openclawd.methods.refused import (
 )
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import ErrorCode, ErrorShape, RequestError, invalid_request, unavailable
+from openclawd.protocol.limits import MAX_EXACT_INT
 from openclawd.protocol.versions import V4
 from openclawd.sessions.registry import MAX_TIMEOUT_MS, Commands, Send
 from openclawd.sessions.transcript import text_of
 from openclawd.store.records import RunRecord, RunState, StoredMessage
 
-# In seconds, what JSON numbers carry exactly in milliseconds.
-_MAX_TIMEOUT_S: Final = 2**53 // 1000
+_MAX_TIMEOUT_S: Final = MAX_EXACT_INT // 1000
 _WAIT_MS: Final = 30_000
 
 RUNS: Final = MethodTable()
@@ -158,7 +158,7 @@ async def agent(call: Call, params: AgentParams) -> object:
     call.respond(accepted)
     ended = await sessions.wait(run.run_id, math.inf)
     if ended is None:
-        raise unavailable("the session of this run was deleted")
+        raise unavailable("this run is no longer known")
     return _result(ended, await sessions.answer(ended))
 
 
@@ -201,6 +201,10 @@ async def _session_of(call: Call, params: AgentParams) -> str:
     """
     sessions = call.services.sessions
     if params.session_id:
+        # The message may have begun another conversation itself, or have been followed by one that did.
+        known = await sessions.run(params.idempotency_key)
+        if known is not None:
+            return known.session_key
         return await sessions.key_of(params.session_id) or f"explicit:{params.session_id}"
     return sessions.main_key(params.agent_id)
 

@@ -150,13 +150,15 @@ async def sessions_create(call: Call, params: SessionsCreateParams) -> object:
 async def sessions_send(call: Call, params: SessionsSendParams) -> object:
     """Accept a message: it is on disk when this answers."""
     sessions = call.services.sessions
-    if await sessions.record(params.key, params.agent_id) is None:
+    run_id = params.idempotency_key or str(uuid4())
+    missing = await sessions.record(params.key, params.agent_id) is None
+    if missing and await sessions.run(run_id) is None:
         raise invalid_request(f"session not found: {params.key}")
     sent = await sessions.writing.accept(
         Send(
             session_key=params.key,
             message=params.message,
-            run_id=params.idempotency_key or str(uuid4()),
+            run_id=run_id,
             agent_id=params.agent_id,
             attachments=params.attachments,
             timeout_ms=params.timeout_ms,

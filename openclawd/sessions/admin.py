@@ -5,6 +5,7 @@ was accepted for it meanwhile is stopped, too, so that every accepted message st
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -19,6 +20,7 @@ from openclawd.sessions.settings import MAX_LABEL_CHARS, Chooser, SessionSetting
 from openclawd.sessions.transcript import compaction_message
 from openclawd.store.administration import Expected, LabelTaken, SessionChanged, Unsettled
 from openclawd.store.conversations import Conversations
+from openclawd.store.errors import ConversationChanged
 from openclawd.store.records import RunKind, RunState, SessionRecord, Submission
 from openclawd.store.runs import RunQueue
 
@@ -149,10 +151,19 @@ class SessionAdmin:
         key = self.addresses.key(session_key, agent_id)
         if key == self._main_key:
             raise invalid_request(f"Cannot delete the main session ({key}).")
+        wanted = expected
+
+        async def remove() -> bool:
+            nonlocal wanted
+            try:
+                return await self._administration.delete(key, expected=wanted)
+            except Unsettled:
+                # It was as expected until now; stopping what is under way is a change of ours.
+                wanted = wanted and attrs.evolve(wanted, updated_at_ms=None)
+                raise
+
         try:
-            deleted = await self._when_settled(
-                key, lambda: self._administration.delete(key, expected=expected)
-            )
+            deleted = await self._when_settled(key, remove)
         except SessionChanged as error:
             raise _changed(key) from error
         if deleted:
@@ -185,18 +196,21 @@ class SessionAdmin:
             return Compaction(compacted=False, reason="no transcript")
         run_id = self._new_id()
         now_ms = self._now_ms()
-        await self._runs.accept(
-            Submission(
-                run_id=run_id,
-                session_key=key,
-                kind=RunKind.COMPACTION,
-                accepted_at_ms=now_ms,
-                new_session_id=transcript.session_id,
-                message=compaction_message(run_id, "", now_ms),
-                shown=False,
-                timeout_ms=int(COMPACTION_TIMEOUT_S * 1000),
-            )
+        asked = Submission(
+            run_id=run_id,
+            session_key=key,
+            kind=RunKind.COMPACTION,
+            accepted_at_ms=now_ms,
+            new_session_id=self._new_id(),
+            message=compaction_message(run_id, "", now_ms),
+            shown=False,
+            timeout_ms=int(COMPACTION_TIMEOUT_S * 1000),
+            expected_session_id=transcript.session_id,
         )
+        try:
+            await self._runs.accept(asked)
+        except ConversationChanged:
+            return await self._sum_up(key)
         self._live.wake(key)
         await self._live.wait(run_id, COMPACTION_TIMEOUT_S)
         run = await self._runs.find(run_id)
@@ -208,8 +222,13 @@ class SessionAdmin:
         return Compaction(compacted=True)
 
     async def _when_settled(self, key: str, change: Callable[[], Awaitable[T]]) -> T:
-        """Make a change that needs a session with nothing under way; stops what is."""
+        """Make a change that needs a session with nothing under way; stops what is.
+
+        Nothing is stopped for a change that is refused for other reasons.
+        """
         with trio.move_on_after(SETTLE_TIMEOUT_S):
+            with suppress(Unsettled):
+                return await change()
             while True:
                 await self._live.stop(key)
                 try:

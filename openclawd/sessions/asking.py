@@ -108,7 +108,7 @@ class Asking:
         )
         if run.kind is RunKind.COMPACTION:
             stored[-1] = _spelt_out(stored[-1])
-        files = await load_files(self._conversations, run.session_key, stored, sees_images=sees_images)
+        files = await load_files(self._conversations, run.session_id, stored, sees_images=sees_images)
         if ask.events is None:
             ask.events = self._system_events.take(run.session_key)
         messages = told(build_messages(ask.system, stored, files), ask.events)

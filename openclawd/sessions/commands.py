@@ -1,7 +1,7 @@
 """What a chat message is before a model sees it: a stop, a command of ours, or words for the model.
 
 The commands that are listed here work; any other `/x` is the model's to make sense of, as in stock. Stop
-texts are stock's idea (protocol.md 7.1.5): a whole message that says nothing but "stop", in any of a few
+texts are stock's idea (protocol.md 7.1.6): a whole message that says nothing but "stop", in any of a few
 languages.
 """
 

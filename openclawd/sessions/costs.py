@@ -1,6 +1,7 @@
 """What answers cost: for clients that draw it, and for people who ask with `/usage`."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -10,6 +11,7 @@ from openclawd.protocol.versions import V4
 from openclawd.sessions.addresses import Addresses
 from openclawd.sessions.cost_shapes import aggregates, daily_totals, session_usage, total, totals
 from openclawd.sessions.days import Span
+from openclawd.sessions.history import clipped
 from openclawd.sessions.keys import kind_of
 from openclawd.sessions.listing import Listing
 from openclawd.sessions.settings import settings_of
@@ -101,7 +103,9 @@ class Costs:
     async def log(self, session_key: str, limit: int | None, agent_id: str | None = None) -> dict[str, Any]:
         """The answer of `sessions.usage.logs`: the last messages, and what each cost."""
         key = self._addresses.key(session_key, agent_id)
-        transcript = await self._conversations.transcript(key, min(limit or _LOGS, _MAX_LOGS))
+        transcript = await self._conversations.transcript(
+            key, min(limit or _LOGS, _MAX_LOGS), clip=partial(clipped, max_chars=_LOG_CHARS)
+        )
         return {"logs": [_log(stored.body) for stored in transcript.messages]}
 
     async def of_session(self, key: str) -> Spent:

@@ -33,10 +33,10 @@ def attached(message: Message) -> list[Mapping[str, Any]]:
 
 
 async def load_files(
-    conversations: Conversations, session_key: str, stored: Sequence[Message], *, sees_images: bool
+    conversations: Conversations, session_id: str, stored: Sequence[Message], *, sees_images: bool
 ) -> dict[int, Files]:
     """The files of each message that has some, by its place in `stored`; the newest images come first."""
-    loading = _Loading(conversations, session_key, sees_images)
+    loading = _Loading(conversations, session_id, sees_images)
     places = [place for place, message in enumerate(stored) if attached(message)]
     return {place: await loading.files(stored[place]) for place in reversed(places)}
 
@@ -46,7 +46,7 @@ class _Loading:
     """One request being filled."""
 
     _conversations: Conversations
-    _session_key: str
+    _session_id: str
     _sees_images: bool
     _images_left: int = MAX_IMAGES
     _bytes_left: int = MAX_IMAGE_BYTES
@@ -59,7 +59,7 @@ class _Loading:
             why_not = self._why_not(part)
             file = None
             if why_not is None:
-                file = await self._conversations.attachment(self._session_key, part["attachmentId"])
+                file = await self._conversations.attachment(self._session_id, part["attachmentId"])
             if file is None:
                 texts.append(left_out(name, why_not or _GONE))
             elif part["type"] == "image":

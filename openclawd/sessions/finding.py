@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import attrs
 
-from openclawd.protocol.errors import invalid_request
+from openclawd.protocol.errors import RequestError, invalid_request
 from openclawd.sessions.addresses import Addresses
 from openclawd.sessions.keys import kind_of
 from openclawd.sessions.transcript import text_of
@@ -76,7 +76,11 @@ class Finder:
         return [await self._preview(key, limit, max_chars) for key in keys[:MAX_PREVIEWS]]
 
     async def _preview(self, session_key: str, limit: int, max_chars: int) -> dict[str, Any]:
-        key = self._addresses.key(session_key)
+        try:
+            key = self._addresses.key(session_key)
+        except RequestError:
+            # What is no key names no session; the others are shown all the same.
+            return {"key": session_key, "status": "missing", "items": []}
         try:
             transcript = await self._conversations.transcript(key, limit)
         except StoreError:

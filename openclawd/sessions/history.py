@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 import orjson
 
+from openclawd.protocol.limits import MAX_EXACT_INT
 from openclawd.sessions.run import Run
 from openclawd.sessions.settings import settings_of
 from openclawd.sessions.transcript import text_content
@@ -90,7 +91,8 @@ class Cursor:
             return None
         if not isinstance(fields, list) or [type(field) for field in fields] != [str, int, int]:
             return None
-        return cls(*fields)
+        cursor = cls(*fields)
+        return cursor if 0 <= cursor.last_id <= MAX_EXACT_INT else None
 
 
 def history_v3(page: Page) -> dict[str, Any]:
@@ -158,6 +160,18 @@ def numbered(stored: StoredMessage, max_chars: int, left_out: frozenset[str] = L
         shown["content"] = text_content(_TOO_LARGE)
         numbers |= {"truncated": True, "reason": "oversized"}
     return shown
+
+
+def clipped(message: Message, max_chars: int) -> Message:
+    """As much of a message as `numbered` needs to show it and to see what is longer."""
+    parts = [
+        {
+            key: value[: max_chars + 1] if key in _TEXTS and isinstance(value, str) else value
+            for key, value in part.items()
+        }
+        for part in message["content"]
+    ]
+    return message | {"content": parts}
 
 
 def longest_text(message: Message) -> int:

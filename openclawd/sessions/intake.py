@@ -61,11 +61,6 @@ class Send:
     interrupts: bool = False
     """Whether what the session does and what waits in it is stopped first."""
 
-    @property
-    def conditional(self) -> bool:
-        """Whether accepting it depends on, or changes, what is there."""
-        return self.interrupts or self.expected_session_id is not None or self.expected_last != ""
-
 
 @attrs.frozen
 class Incoming:

@@ -1,12 +1,14 @@
 """Session keys: every spelling that clients use becomes one canonical key, on the way in, everywhere.
 
-Stock's aliases (protocol.md 7.6), lower-cased: `main` is the main session of the default agent, a bare `x`
-is `agent:<default agent>:x`, `global` and `unknown` stand for themselves, `agent:<id>:<rest>` is complete.
+Stock's aliases (protocol.md 7.6), lower-cased and in NFC: `main` is the main session of the default agent,
+a bare `x` is `agent:<default agent>:x`, `global` and `unknown` stand for themselves, `agent:<id>:<rest>` is
+complete, and any agent's `main` is its session of the name that main sessions have.
 With `session.scope: global` the main session is `global`. A canonical key is its own canonical form. The
 stock gateway compares raw keys in places (abort, some events); we never do.
 """
 
 import re
+import unicodedata
 from typing import Final, Literal
 
 Scope = Literal["per-sender", "global"]
@@ -27,11 +29,9 @@ class MalformedKey(ValueError):
 
 def canonical(key: str, *, default_agent: str, main_key: str, scope: Scope) -> str:
     """The one key that `key` means. Raises MalformedKey."""
-    text = key.strip().lower()
+    text = unicodedata.normalize("NFC", key.strip().lower())
     if not text:
         raise MalformedKey("session key is empty: expected a name such as `main` or `agent:main:main`")
-    if len(text) > MAX_KEY_CHARS:
-        raise MalformedKey(f"session key is too long: {len(text)} characters, at most {MAX_KEY_CHARS}")
     if _FORBIDDEN.search(text):
         raise MalformedKey(f"session key {key!r} contains a control character")
     if text in {GLOBAL, UNKNOWN}:
@@ -43,10 +43,12 @@ def canonical(key: str, *, default_agent: str, main_key: str, scope: Scope) -> s
         if text == "agent":
             raise MalformedKey("session key `agent` is incomplete: expected `agent:<agent id>:<name>`")
         text = f"agent:{default_agent}:{text}"
+    if len(text) > MAX_KEY_CHARS:
+        raise MalformedKey(f"session key is too long: {len(text)} characters, at most {MAX_KEY_CHARS}")
     agent, name = _split(key, text)
-    if agent == default_agent and name in {MAIN, main_key}:
-        return GLOBAL if scope == "global" else main
-    return text
+    if name not in {MAIN, main_key}:
+        return text
+    return GLOBAL if agent == default_agent and scope == "global" else f"agent:{agent}:{main_key}"
 
 
 def agent_of(key: str, default_agent: str) -> str:

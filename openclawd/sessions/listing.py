@@ -122,7 +122,8 @@ class Listing:
 
     async def page(self, query: SessionsQuery, *, generation: int = 4) -> RowPage:
         """The rows of `sessions.list` as that wire generation has them, the newest first."""
-        since_ms = 0 if query.active_minutes is None else self._now_ms() - query.active_minutes * _MINUTE_MS
+        minutes = query.active_minutes
+        since_ms = 0 if minutes is None else max(0, self._now_ms() - minutes * _MINUTE_MS)
         page = await self._conversations.directory.page(
             lambda session: query.matches(session, self._default_agent),
             since_ms=since_ms,

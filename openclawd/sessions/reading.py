@@ -1,6 +1,7 @@
 """The reading side of conversations, as clients ask for it: whole histories, single messages, files."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from openclawd.protocol.errors import invalid_request
@@ -10,6 +11,7 @@ from openclawd.sessions.history import (
     Cursor,
     HistoryQuery,
     Page,
+    clipped,
     delta_v4,
     history_v3,
     history_v4,
@@ -78,11 +80,13 @@ class Reading:
         return {"ok": True, "message": numbered(found.message, max_chars)}
 
     async def attachment(self, session_key: str, attachment_id: str) -> Attachment:
-        """A file that came with a message."""
-        found = await self._conversations.attachment(self._addresses.key(session_key), attachment_id)
-        if found is None:
-            raise invalid_request("attachment not found")
-        return found
+        """A file that came with a message of the present conversation."""
+        session = await self._conversations.session(self._addresses.key(session_key))
+        if session is not None:
+            found = await self._conversations.attachment(session.session_id, attachment_id)
+            if found is not None:
+                return found
+        raise invalid_request("attachment not found")
 
     async def _delta(self, key: str, query: HistoryQuery) -> dict[str, Any]:
         cursor = Cursor.read(query.cursor or "")
@@ -95,7 +99,9 @@ class Reading:
     async def _page(self, key: str, query: HistoryQuery, row: Mapping[str, Any]) -> Page:
         offset = query.offset if query.message_id is None else await self._around(key, query)
         for _ in range(_TRIES):
-            transcript = await self._conversations.transcript(key, query.limit, offset=offset)
+            transcript = await self._conversations.transcript(
+                key, query.limit, offset=offset, clip=partial(clipped, max_chars=query.max_chars)
+            )
             running = self._workers.running(key)
             if all(
                 run.state is not RunState.RUNNING or run.run_id in running for run in transcript.unfinished

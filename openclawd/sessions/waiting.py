@@ -58,8 +58,6 @@ class Waiting:
                     run = await self._runs.find(run_id)
                     if run is not None and (run.finished or key is None):
                         continue
-                    if run is None and key is not None:
-                        break  # deleted, with its session
                     await rung.wait()
         return run
 

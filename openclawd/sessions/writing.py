@@ -98,7 +98,8 @@ class Writing:
 
         What follows from it is published later than this returns, so that the acknowledgement comes first.
         """
-        if send.conditional and (known := await self._runs.find(send.run_id)) is not None:
+        known = await self._runs.find(send.run_id)
+        if known is not None:
             # What holds for a message held when it was accepted; a retry changes nothing.
             return self._sent_before(known, self._addresses.key(send.session_key, send.agent_id))
         incoming = await self._intake.read(send)
@@ -144,7 +145,7 @@ class Writing:
             session_key=key,
             kind=RunKind.COMMAND,
             accepted_at_ms=now_ms,
-            new_session_id=session.session_id,
+            new_session_id=self._new_id(),
             message=body,
             expected_session_id=session.session_id,
         )
@@ -161,7 +162,10 @@ class Writing:
         return str(stored.id)
 
     async def create(self, wanted: NewSession) -> SessionRecord:
-        """Make a session with nothing said in it, or change the settings of the one that has the key."""
+        """Make a session with nothing said in it, or change the settings of the one that has the key.
+
+        The one that an idempotency key made before stays as it is.
+        """
         if wanted.key is not None:
             key = self._addresses.known_key(wanted.key, wanted.agent_id)
         else:
@@ -172,7 +176,7 @@ class Writing:
             if await self._conversations.session(parent) is None:
                 raise invalid_request(f"unknown parent session: {wanted.parent_key}")
         known = await self._conversations.session(key)
-        if known is not None and not wanted.settings:
+        if known is not None and (wanted.key is None or not wanted.settings):
             return known
         session = await self._admin.patch(key, wanted.settings)
         if known is None:

@@ -94,7 +94,9 @@ class Administration:
     async def delete(self, session_key: str, *, expected: Expected | None = None) -> bool:
         """Remove a session with everything that was said in it; false if there is none.
 
-        What it cost is kept, as it is part of what was spent. Raises Unsettled, SessionChanged.
+        What it cost is kept, as it is part of what was spent; and for a day which messages were accepted, so
+        that a client that sends one again, not knowing that, does not begin the session anew. Raises
+        Unsettled, SessionChanged.
         """
 
         def job(connection: sqlite3.Connection) -> bool:
@@ -107,7 +109,10 @@ class Administration:
             of_session = {"key": session_key, "id": session.session_id}
             for table in ("messages", "attachments"):
                 connection.execute(f"DELETE FROM {table} WHERE session_id IN ({ids})", of_session)  # noqa: S608
-            for table in ("former_conversations", "runs", "sessions"):
+            connection.execute(
+                "UPDATE runs SET options = '{}', error = NULL WHERE session_key = ?", (session_key,)
+            )
+            for table in ("former_conversations", "sessions"):
                 connection.execute(f"DELETE FROM {table} WHERE session_key = ?", (session_key,))  # noqa: S608
             return True
 

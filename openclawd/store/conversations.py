@@ -26,6 +26,10 @@ from openclawd.store.session_record import SELECT_SESSIONS, find_session, sessio
 from openclawd.store.spending import Spending
 
 
+def _whole(message: Message) -> Message:
+    return message
+
+
 class Conversations:
     """Sessions and their messages."""
 
@@ -36,9 +40,11 @@ class Conversations:
         self.administration = Administration(database)
         self.spending = Spending(database)
 
-    async def transcript(self, session_key: str, limit: int, *, offset: int = 0) -> Transcript:
+    async def transcript(
+        self, session_key: str, limit: int, *, offset: int = 0, clip: Callable[[Message], Message] = _whole
+    ) -> Transcript:
         """Shown messages and what is unfinished, at one moment: the last `limit`, but for the newest
-        `offset`.
+        `offset`. `clip` makes of each what is kept of it, so that not all of them are held whole at once.
         """
 
         def job(connection: sqlite3.Connection) -> Transcript:
@@ -46,20 +52,19 @@ class Conversations:
             unfinished = select_unfinished(connection, session_key)
             if session is None:
                 return Transcript(None, (), 0, unfinished)
-            rows = connection.execute(
-                "SELECT id, run_seq, role, body FROM messages WHERE session_id = ? AND shown = 1"
-                " ORDER BY run_seq DESC, id DESC LIMIT ? OFFSET ?",
-                (session.session_id, limit, offset),
-            ).fetchall()
+            newest_first = [
+                StoredMessage(id_, place(run_seq, role), clip(orjson.loads(body)))
+                for id_, run_seq, role, body in connection.execute(
+                    "SELECT id, run_seq, role, body FROM messages WHERE session_id = ? AND shown = 1"
+                    " ORDER BY run_seq DESC, id DESC LIMIT ? OFFSET ?",
+                    (session.session_id, limit, offset),
+                )
+            ]
             total, last_id = connection.execute(
                 "SELECT COUNT(*), COALESCE(MAX(id), 0) FROM messages WHERE session_id = ? AND shown = 1",
                 (session.session_id,),
             ).fetchone()
-            messages = tuple(
-                StoredMessage(id_, place(run_seq, role), orjson.loads(body))
-                for id_, run_seq, role, body in reversed(rows)
-            )
-            return Transcript(session.session_id, messages, total, unfinished, last_id)
+            return Transcript(session.session_id, tuple(newest_first[::-1]), total, unfinished, last_id)
 
         return await self._database.read(job)
 
@@ -91,14 +96,14 @@ class Conversations:
 
         return await self._database.read(job)
 
-    async def attachment(self, session_key: str, attachment_id: str) -> Attachment | None:
-        """A file of the session's conversation."""
+    async def attachment(self, session_id: str, attachment_id: str) -> Attachment | None:
+        """A file of a conversation."""
 
         def job(connection: sqlite3.Connection) -> Attachment | None:
             row = connection.execute(
-                "SELECT attachment_id, media_type, file_name, data FROM attachments JOIN sessions"
-                " USING (session_id) WHERE session_key = ? AND attachment_id = ?",
-                (session_key, attachment_id),
+                "SELECT attachment_id, media_type, file_name, data FROM attachments"
+                " WHERE session_id = ? AND attachment_id = ?",
+                (session_id, attachment_id),
             ).fetchone()
             return None if row is None else Attachment(*row)
 

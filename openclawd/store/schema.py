@@ -96,6 +96,13 @@ _SETTINGS_AND_COSTS: Final = (
     "ALTER TABLE messages ADD COLUMN failed INTEGER NOT NULL DEFAULT 0",
     "UPDATE messages SET at_ms = said_at(body), failed = has_failed(body) WHERE shown = 1",
     "CREATE INDEX messages_by_time ON messages (at_ms, session_id, role, failed)",
+    """
+    UPDATE sessions SET last_interaction_at_ms = (
+        SELECT MAX(at_ms) FROM messages WHERE messages.session_id = sessions.session_id AND role = 'user'
+    )
+    """,
+    # A long conversation is counted for every page of it, which must not read its bodies.
+    "CREATE INDEX messages_shown ON messages (session_id, run_seq, id) WHERE shown = 1",
     "ALTER TABLE runs ADD COLUMN options TEXT NOT NULL DEFAULT '{}'",
     # Beside the messages, which are read far more often than what is attached to them.
     """

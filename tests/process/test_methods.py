@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Generator
 from typing import Any, Final
+from uuid import uuid4
 
 import pytest
 
@@ -245,7 +246,7 @@ async def refusal_of(client: WireClient, method: str) -> str | None:
 
 async def a_conversation(client: WireClient) -> None:
     """So that there is something to list."""
-    run_id = f"conversation-{id(client)}"
+    run_id = str(uuid4())
     await send(client, run_id, "hello there")
     await client.event("chat", runId=run_id, state="final")
 

@@ -64,7 +64,13 @@ async def test_a_session_is_as_it_was_with_nothing_chosen(database: Database) ->
     session = await Conversations(database).session(KEY)
     assert session is not None
     assert (session.session_id, session.total_tokens, session.settings) == ("id-2", 12, {})
-    assert (session.last_interaction_at_ms, session.last_run) == (None, None)
+    assert session.last_run is None
+
+
+async def test_who_looks_for_conversations_finds_those_from_before(database: Database) -> None:
+    session = await Conversations(database).session(KEY)
+    assert session is not None
+    assert session.last_interaction_at_ms == 5, "when the user last said something that is shown"
 
 
 async def test_a_list_calls_it_by_what_its_user_said_first(database: Database) -> None:
