@@ -13,7 +13,7 @@ from openclawd.cli.main import main
 from openclawd.daemon.exit_codes import ExitCode
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ("requirements.lock", "requirements-test.lock")
+LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-build.lock")
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -39,13 +39,26 @@ def test_the_locks_hold_what_the_project_names() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert names(project["project"]["dependencies"]) <= pins(LOCKS[0]).keys()
     assert names(project["dependency-groups"]["test"]) <= pins(LOCKS[1]).keys()
+    assert names(project["dependency-groups"]["build"]) <= pins(LOCKS[2]).keys()
 
 
-def test_the_tests_run_with_the_versions_that_users_get() -> None:
-    assert pins(LOCKS[0]).items() <= pins(LOCKS[1]).items()
+@pytest.mark.parametrize("lock", LOCKS[1:])
+def test_what_is_tested_and_frozen_has_the_versions_that_users_get(lock: str) -> None:
+    assert pins(LOCKS[0]).items() <= pins(lock).items()
 
 
-@pytest.mark.parametrize("script", ["scripts/run", "scripts/venv", "scripts/lock", "scripts/test", ".ci/run"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "scripts/run",
+        "scripts/venv",
+        "scripts/lock",
+        "scripts/test",
+        "scripts/bench",
+        ".ci/run",
+        "packaging/build",
+    ],
+)
 def test_a_script_is_executable_and_its_shell_can_read_it(script: str) -> None:
     file = ROOT / script
     assert file.stat().st_mode & 0o111

@@ -1,24 +1,32 @@
 // The page put together: the gateway's state and events on one side, the views on the other.
 
+import { addressOf, agentOf, keyInAddress, learnNames, mainKey } from "./address.js";
+import { chatList } from "./chats.js";
 import { deviceTokenStorageKey, giveSecret, pickCredential, takeFromAddress } from "./credentials.js";
+import { Commands } from "./commands.js";
 import { BEGINS_AFRESH, Conversation } from "./conversation.js";
+import { Devices } from "./devices.js";
 import { announce, byId } from "./dom.js";
+import { dropFiles, sweepFiles } from "./files.js";
 import { duration } from "./format.js";
-import { Disconnected, Gateway } from "./gateway.js";
+import { Gateway } from "./gateway.js";
 import { renewIdentity } from "./identity.js";
 import { randomHex } from "./bytes.js";
-import { drafts, unsent } from "./storage.js";
+import { Catalog, choicesBehind } from "./models.js";
+import { Outbox } from "./outbox.js";
+import { Sessions, titleOf } from "./sessions.js";
+import { drafts } from "./storage.js";
 import { BUILT_IN } from "./transcript.js";
 import { Composer } from "./views/composer.js";
 import { Dock } from "./views/dock.js";
 import { Door } from "./views/door.js";
+import { Picker } from "./views/picker.js";
+import { picturesFrom } from "./views/picture.js";
 import { Pill } from "./views/pill.js";
-import { Sidebar, titleOf } from "./views/sidebar.js";
+import { Sidebar } from "./views/sidebar.js";
 import { Stream } from "./views/stream.js";
+import { Viewer } from "./views/viewer.js";
 
-// Several ends in one moment ask for the list once.
-const SESSIONS_SETTLE_MS = 250;
-const SESSIONS_LIMIT = 100;
 // A plain loss shorter than this is nobody's business.
 const GAP_WORTH_A_LINE_MS = 5_000;
 // What a screen reader hears of an answer; the rest is there to be read.
@@ -27,14 +35,19 @@ const SPOKEN_CHARACTERS = 400;
 takeFromAddress();
 
 const gateway = new Gateway();
+const outbox = new Outbox();
 const conversations = new Map();
-let defaults = { defaultAgentId: "main", mainSessionKey: "agent:main:main" };
-let sessions = [];
-let sessionDefaults = {};
+const sessions = new Sessions(gateway, () => drawAround());
+const devices = new Devices(gateway, (requests) => dock.devices(requests));
+const catalog = new Catalog(gateway);
+const deleting = new Set();
 let current = null;
+let listFrame = 0; // a streaming answer draws the list once a frame, not once a word
 let firstVersion = null;
 
+picturesFrom(gateway);
 const pill = new Pill();
+const viewer = new Viewer(gateway);
 const door = new Door({
   give(kind, value) {
     giveSecret(kind, value);
@@ -46,86 +59,127 @@ const door = new Door({
     gateway.retry();
   },
 });
+const decided = (what, done) => async (requestId, name) => {
+  const problem = await devices.decide(what, requestId);
+  if (!problem) current?.note(`${name} ${done}`);
+  return problem;
+};
 const dock = new Dock({
-  approve: (requestId, name) => decide("approve", requestId, `${name} was let in`),
-  reject: (requestId, name) => decide("reject", requestId, `${name} was turned away`),
+  approve: decided("approve", "was let in"),
+  reject: decided("reject", "was turned away"),
   retry: () => gateway.retry(),
 });
 const composer = new Composer({
-  send(text) {
-    if (BEGINS_AFRESH.test(text) && !(current.loaded && current.empty)) askBeforeAfresh(current, text);
-    else send(text);
+  send(text, files) {
+    if (BEGINS_AFRESH.test(text) && !(current.loaded && current.empty)) askBeforeAfresh(current, text, files);
+    else send(text, files);
   },
   stop: () => current.stop(),
-});
+  limits: () => gateway.hello?.policy?.attachments,
+}, new Commands(gateway, choicesOf));
 const stream = new Stream({
   resend: (runId) => current.resend(runId),
   edit(runId) {
-    const text = current.discard(runId);
-    if (text) composer.add(text);
+    const message = current.sending.takeBack(runId);
+    if (message) composer.add(message);
   },
+  discard(runId) {
+    const message = current.sending.takeBack(runId);
+    if (message) dropFiles(message.files.map((file) => file.id));
+  },
+  show: (file, sessionKey) => viewer.show(file, sessionKey),
 });
-const sidebar = new Sidebar({ open: (key) => openSession(key, true), fresh: startFresh });
+const sidebar = new Sidebar({
+  open: (key) => openSession(key, true),
+  fresh: startFresh,
+  rename: (key, name) => sessions.rename(key, name),
+  delete: deleteSession,
+  search: (text) => sessions.search(text),
+  more: () => sessions.more(),
+});
+const picker = new Picker(catalog, { choose: (changes) => sessions.choose(current.key, changes) });
 
-function send(text) {
-  current.send(text);
+function choicesOf(command) {
+  return choicesBehind(command, catalog, sessions.get(current.key), sessions.defaults);
+}
+
+function send(text, files) {
+  current.sending.send(text, files);
   stream.toEnd();
 }
 
-function askBeforeAfresh(asked, text) {
+function askBeforeAfresh(asked, text, files) {
   dock.ask("Put this conversation away?", "Put away", "Keep it", (putAway) => {
-    if (putAway) send(text);
-    else if (current === asked && /\s/.test(text)) composer.add(text); // more than the command was written
+    if (putAway) send(text, files);
+    else if (current === asked && (/\s/.test(text) || files.length)) composer.add({ text, files }); // more than the command
     composer.focus();
   });
 }
 
 // Which conversation.
 
-/** The key as the gateway writes it: "main" and bare names are short forms, case does not count. */
-function canonical(key) {
-  const name = (key ?? "").trim().toLowerCase();
-  if (!name || name === "main") return defaults.mainSessionKey;
-  if (name.startsWith("agent:") || name === "global" || name === "unknown") return name;
-  return `agent:${defaults.defaultAgentId}:${name}`;
-}
-
-const keyInAddress = () => canonical(new URLSearchParams(location.search).get("session"));
-
 function conversation(key) {
   let found = conversations.get(key);
   if (!found) {
-    found = new Conversation(key, gateway, changed);
+    found = new Conversation(key, { gateway, outbox, changed });
     conversations.set(key, found);
   }
   return found;
 }
 
 function openSession(key, push) {
-  if (push && key !== current?.key) {
-    const query = key === defaults.mainSessionKey ? location.pathname : `?session=${encodeURIComponent(key)}`;
-    history.pushState(null, "", query);
-  }
+  if (push && key !== current?.key) history.pushState(null, "", addressOf(key));
   const reopened = current?.key === key;
-  if (!reopened) dock.dropQuestion();
+  if (!reopened) {
+    dock.dropQuestion();
+    if (current) follow(current.key, false);
+  }
   current = conversation(key);
-  if (!reopened) composer.open(key);
+  if (!reopened) {
+    composer.open(key);
+    follow(key, true);
+  }
   stream.show(current);
   if (gateway.state.name === "online") current.load();
   drawAround();
   if (matchMedia("(hover: hover)").matches) composer.focus();
 }
 
+/** Hear of messages that other pages write into the conversation on the screen. */
+async function follow(key, on) {
+  const method = `sessions.messages.${on ? "subscribe" : "unsubscribe"}`;
+  if (gateway.state.name === "online" && gateway.offers(method)) await gateway.request(method, { key }).catch(() => {});
+}
+
 function startFresh() {
-  const agentId = current?.key.split(":")[1] || defaults.defaultAgentId;
+  const agentId = agentOf(current?.key);
   const unused = [...conversations.values()].find((one) => one.key.startsWith(`agent:${agentId}:chat-`)
-    && one.empty && !rowOf(one.key) && !drafts.get(one.key));
+    && one.empty && !sessions.get(one.key) && !drafts.get(one.key));
   openSession(unused?.key ?? `agent:${agentId}:chat-${randomHex(4)}`, true);
   composer.focus();
 }
 
-const rowOf = (key) => sessions.find((session) => session.key === key);
-const nameOf = (key) => titleOf(rowOf(key) ?? { key }, defaults.mainSessionKey);
+/** "" or a sentence that says why not. */
+async function deleteSession(key) {
+  deleting.add(key);
+  const why = sessions.get(key) ? await sessions.delete(key) : "";
+  deleting.delete(key);
+  if (!why) leave(key);
+  return why;
+}
+
+/** Nothing of a deleted chat stays; who looks at it is taken to the main one. */
+function leave(key) {
+  dropFiles((drafts.get(key)?.files ?? []).map((file) => file.id));
+  drafts.put(key, null);
+  conversation(key).forget(); // also where this page has not opened it: something may wait to be sent there
+  conversations.delete(key);
+  if (current.key === key) {
+    history.replaceState(null, "", addressOf(mainKey()));
+    openSession(mainKey(), false);
+  }
+  drawAround();
+}
 
 function changed(which) {
   stream.changed(which);
@@ -135,64 +189,26 @@ function changed(which) {
 /** Everything around the stream that follows from which conversation is open and how it is going. */
 function drawAround() {
   if (!current) return;
-  const name = nameOf(current.key);
+  const row = sessions.get(current.key);
+  const online = gateway.state.name === "online";
+  const name = titleOf(row ?? { key: current.key }, mainKey());
   byId("title").textContent = name;
   document.title = `${name} · openclawd`;
-  composer.update({ online: gateway.state.name === "online", busy: current.busy });
-  const row = rowOf(current.key);
-  const { model, modelProvider } = row?.model ? row : sessionDefaults;
-  byId("model").hidden = !model;
-  byId("model").textContent = modelProvider === BUILT_IN ? "no model connected"
-    : [model, row?.thinkingLevel].filter(Boolean).join(" · ");
-  byId("connect-model").hidden = modelProvider !== BUILT_IN;
-  // What the gateway does not list yet: the open chat, and those that wait with a draft or an unsent message.
-  const own = [...new Set([current.key, ...drafts.keys, ...unsent.keys])].filter((key) => key && !rowOf(key));
-  const listed = [...own.map((key) => ({ key, draft: true })), ...sessions];
-  const main = listed.some(({ key }) => key === defaults.mainSessionKey) ? [] : [{ key: defaults.mainSessionKey }];
-  const isMain = (session) => session.key === defaults.mainSessionKey;
-  sidebar.show([...main, ...listed.filter(isMain), ...listed.filter((session) => !isMain(session))], current.key,
-    defaults.mainSessionKey);
+  composer.update({ online, busy: current.busy });
+  picker.show(current.key, row, sessions.defaults);
+  stream.usage = row?.responseUsage ?? "full";
+  if (online && document.visibilityState === "visible") sessions.isRead(current.key);
+  byId("connect-model").hidden = (row?.model ? row : sessions.defaults).modelProvider !== BUILT_IN;
+  listFrame ||= requestAnimationFrame(drawList);
 }
 
-let sessionsTimer = 0;
-
-function refreshSessions(afterMs = SESSIONS_SETTLE_MS) {
-  clearTimeout(sessionsTimer);
-  sessionsTimer = setTimeout(async () => {
-    try {
-      const list = await gateway.request("sessions.list", {
-        includeGlobal: true, includeUnknown: false, includeDerivedTitles: true, limit: SESSIONS_LIMIT,
-      });
-      sessions = list.sessions ?? [];
-      sessionDefaults = list.defaults ?? {};
-      drawAround();
-    } catch (error) {
-      if (!(error instanceof Disconnected)) console.warn("sessions.list:", error.message);
-    }
-  }, afterMs);
-}
-
-// Devices that wait at the door.
-
-async function refreshDevices() {
-  if (!gateway.offers("device.pair.list")) return;
-  try {
-    dock.devices((await gateway.request("device.pair.list")).pending ?? []);
-  } catch (error) {
-    if (!(error instanceof Disconnected)) dock.devices([]); // without the right to decide there is nothing to show
-  }
-}
-
-/** Approve or reject; a sentence when it did not work. */
-async function decide(what, requestId, done) {
-  try {
-    await gateway.request(`device.pair.${what}`, { requestId });
-    current?.note(done);
-    return "";
-  } catch (error) {
-    refreshDevices();
-    return error instanceof Disconnected ? "The gateway did not answer; try again." : `That did not work: ${error.message}.`;
-  }
+function drawList() {
+  listFrame = 0;
+  const list = chatList({
+    sessions, outbox, online: gateway.state.name === "online", current: current.key,
+    isBusy: (key) => conversations.get(key)?.busy ?? false,
+  });
+  sidebar.show(list, current.key, sessions.hasMore);
 }
 
 // What the gateway says.
@@ -205,7 +221,7 @@ gateway.on("state", (state) => {
   if (door.needed(state)) setView("door");
   else if (state.name !== "connecting" || (view === "start" && pickCredential())) setView("chat");
   door.show(state);
-  drawAround();
+  if (current) changed(current);
 });
 
 function setView(view) {
@@ -216,13 +232,14 @@ function setView(view) {
 }
 
 gateway.on("hello", async (hello, { firstTime, gapMs, restarted }) => {
-  Object.assign(defaults, hello.snapshot?.sessionDefaults);
+  learnNames(hello.snapshot?.sessionDefaults);
   firstVersion ??= hello.server.version;
   sidebar.greet(hello, hello.server.version !== firstVersion);
   if (!current || firstTime) openSession(keyInAddress(), false);
-  for (const key of unsent.keys) conversation(key); // what waits there is sent as well
-  refreshSessions(0);
-  refreshDevices();
+  else follow(current.key, true);
+  for (const key of outbox.keys) conversation(key); // what waits there is sent as well
+  sessions.start();
+  devices.refresh();
   const [cutShort] = await Promise.all([...conversations.values()].sort((one) => (one === current ? -1 : 1))
     .map((one) => one.resume()));
   if (firstTime || gateway.hello !== hello) return;
@@ -231,28 +248,52 @@ gateway.on("hello", async (hello, { firstTime, gapMs, restarted }) => {
   else if (gapMs > GAP_WORTH_A_LINE_MS || cutShort) current.note(`connection away for ${duration(gapMs)}, ${end}`);
 });
 
-gateway.on("event", (name, payload) => {
-  if (name === "chat") {
-    const text = conversations.get(payload.sessionKey)?.heardChat(payload);
-    if (text && payload.sessionKey === current?.key) announce(text.slice(0, SPOKEN_CHARACTERS));
-    if (payload.state !== "delta") refreshSessions();
-  } else if (name === "agent") {
+const HEARD = {
+  chat(payload) {
+    const { sessionKey, runId, state } = payload;
+    const text = conversations.get(sessionKey)?.heardChat(payload);
+    if (text && sessionKey === current?.key) announce(text.slice(0, SPOKEN_CHARACTERS));
+    sessions.heardRun(sessionKey, runId, ["final", "aborted", "error"].includes(state));
+  },
+  agent(payload) {
     conversations.get(payload.sessionKey)?.heardAgent(payload);
-    // A chat gets its name from its first message.
-    if (payload.data?.phase === "start" && payload.stream === "lifecycle" && !rowOf(payload.sessionKey)) refreshSessions();
-  } else if (name === "device.pair.requested" || name === "device.pair.resolved") {
-    refreshDevices();
-  }
-});
+    if (payload.stream !== "lifecycle") return;
+    // The end is told by the chat event that follows.
+    if (payload.data?.phase === "start") sessions.heardRun(payload.sessionKey, payload.runId, false);
+  },
+  "session.message"(payload) {
+    conversations.get(payload.sessionKey)?.heardMessage(payload);
+  },
+  "sessions.changed"(payload) {
+    const { sessionKey, reason } = payload;
+    sessions.heardChange(payload);
+    if (!conversations.has(sessionKey)) return;
+    if (reason === "delete" && !deleting.has(sessionKey)) {
+      const wasOpen = current.key === sessionKey;
+      leave(sessionKey);
+      if (wasOpen) current.note("the chat that was open here has been deleted");
+    } else if (["new", "reset", "compact", "inject"].includes(reason)) {
+      conversation(sessionKey).load();
+    }
+  },
+  "device.pair.requested": () => devices.refresh(),
+  "device.pair.resolved": () => devices.refresh(),
+};
+
+gateway.on("event", (name, payload) => HEARD[name]?.(payload));
 
 // What happens around the page.
 
+outbox.onChange((sessionKey) => {
+  if (sessionKey) conversation(sessionKey).sending.changedElsewhere();
+});
 window.addEventListener("popstate", () => current && openSession(keyInAddress(), false));
 window.addEventListener("hashchange", () => takeFromAddress() && gateway.retry());
 window.addEventListener("storage", ({ key, newValue }) => {
   // Another tab was let in: this one has the same right.
   if (key === deviceTokenStorageKey && newValue && gateway.state.name !== "online") gateway.retry();
 });
+document.addEventListener("visibilitychange", () => drawAround());
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
   if (sidebar.isOpen) sidebar.close();
@@ -264,9 +305,10 @@ byId("skip").addEventListener("click", (event) => {
 });
 byId("reload").addEventListener("click", () => location.reload());
 for (const button of document.querySelectorAll("#empty [data-send]")) {
-  button.addEventListener("click", () => gateway.state.name === "online" && current.send(button.dataset.send));
+  button.addEventListener("click", () => gateway.state.name === "online" && send(button.dataset.send, []));
 }
 
 if (/Mac|iP/.test(navigator.platform)) byId("shortcut").textContent = "⌘ K";
 if (pickCredential()) setView("chat");
 gateway.start();
+sweepFiles(() => [...outbox.fileIds, ...drafts.keys.flatMap((key) => drafts.get(key)?.files ?? []).map((file) => file.id)]);

@@ -9,6 +9,25 @@ export const timeOfDay = (ms) => clock.format(ms);
 export const fullMoment = (ms) => moment.format(ms);
 export const count = (value) => number.format(value);
 
+/** "12.3 k": a number of tokens where the exact one would be noise. */
+export function roughCount(value) {
+  if (value < 1_000) return String(value);
+  if (value < 999_500) return `${Number((value / 1_000).toFixed(value < 9_950 ? 1 : 0))} k`;
+  return `${Number((value / 1_000_000).toFixed(1))} M`;
+}
+
+/** "$0.004", "$1.20": a sum in US dollars with the digits that matter. */
+export function dollars(value) {
+  if (value >= 0.995) return `$${value.toFixed(2)}`;
+  return value < 0.00005 ? "under $0.0001" : `$${Number(value.toPrecision(2))}`;
+}
+
+/** "640 bytes", "12 kB", "4.8 MB". */
+export function size(bytes) {
+  if (bytes < 1_000) return `${bytes} bytes`;
+  return bytes < 999_500 ? `${Math.round(bytes / 1_000)} kB` : `${Number((bytes / 1_000_000).toFixed(1))} MB`;
+}
+
 const dayOf = (ms) => new Date(ms).toDateString();
 
 export const sameDay = (a, b) => dayOf(a) === dayOf(b);

@@ -10,6 +10,7 @@
 //   refused       nothing here will change by trying again: {refusal}
 // What to do after an end is decided in reconnect.js; this file moves frames and time.
 
+import { Calls, Disconnected, GatewayError } from "./calls.js";
 import { dropCredential, keepDeviceToken, pickCredential } from "./credentials.js";
 import { signConnect } from "./identity.js";
 import { configUrl, pageVersion, socketUrl } from "./place.js";
@@ -22,14 +23,10 @@ const CHALLENGE_TIMEOUT_MS = 10_000;
 // A wrong password is answered after a delay of five seconds at most.
 const CONNECT_TIMEOUT_MS = 15_000;
 const CONFIG_TIMEOUT_MS = 5_000;
-const REQUEST_TIMEOUT_MS = 30_000;
 // After this a restart that was announced counts as a loss.
 const RESTART_PATIENCE_MS = 15_000;
 // A pending request lives five minutes; one that was replaced sooner was turned down.
 const PAIRING_TTL_MS = 270_000;
-// A UTF-16 code unit becomes three bytes of UTF-8 at most.
-const MAX_BYTES_PER_UNIT = 3;
-const MEBIBYTE = 1024 * 1024;
 
 // A stop says null here, a restart how long it should take.
 const isRestart = (shutdown) => typeof shutdown?.restartExpectedMs === "number";
@@ -37,25 +34,13 @@ const isRestart = (shutdown) => typeof shutdown?.restartExpectedMs === "number";
 const ROLE = "operator";
 const SCOPES = ["operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing"];
 
-/** The gateway answered, and the answer is no. */
-export class GatewayError extends Error {
-  constructor({ code = "UNAVAILABLE", message = "the gateway gave no reason", details, retryable, retryAfterMs } = {}) {
-    super(message);
-    Object.assign(this, { code, details, retryable, retryAfterMs });
-  }
-}
-
-/** No answer: the connection went before it came. Whether the request was carried out is unknown. */
-export class Disconnected extends Error {}
-
 export class Gateway {
   state = { name: "connecting" };
   hello = null;
 
   #socket = null;
   #end = null; // what is known about the connection that is ending
-  #pending = new Map();
-  #lastId = 0;
+  #calls = new Calls();
   #attempt = 0;
   #timer = 0;
   #watch = 0;
@@ -122,28 +107,14 @@ export class Gateway {
     return this.hello?.features?.methods?.includes(method) ?? false;
   }
 
-  request(method, params = {}, timeoutMs = REQUEST_TIMEOUT_MS) {
+  /** The answer to a request. Rejects with GatewayError, or Disconnected when none came. */
+  request(method, params = {}, timeoutMs = undefined) {
     if (this.state.name !== "online") return Promise.reject(new Disconnected("not connected"));
     return this.#call(method, params, timeoutMs);
   }
 
   #call(method, params, timeoutMs) {
-    const id = `r${++this.#lastId}`;
-    const frame = JSON.stringify({ type: "req", id, method, params });
-    const limit = this.hello?.policy?.maxPayload ?? Infinity;
-    // A longer frame would end the connection instead of being answered.
-    if (frame.length * MAX_BYTES_PER_UNIT > limit && new TextEncoder().encode(frame).length > limit) {
-      const message = `it is too long for one message (limit ${Math.floor(limit / MEBIBYTE)} MB)`;
-      return Promise.reject(new GatewayError({ code: "INVALID_REQUEST", message }));
-    }
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#pending.delete(id);
-        reject(new Disconnected(`${method} was not answered in ${Math.round(timeoutMs / 1000)} s`));
-      }, timeoutMs);
-      this.#pending.set(id, { resolve, reject, timer });
-      this.#socket.send(frame);
-    });
+    return this.#calls.send(this.#socket, method, params, { timeoutMs, limit: this.hello?.policy?.maxPayload });
   }
 
   // Opening: what may be shown at the door, then the socket, the challenge, `connect`.
@@ -208,7 +179,7 @@ export class Gateway {
     try {
       const hello = await this.#call("connect", {
         minProtocol: 3,
-        maxProtocol: 3,
+        maxProtocol: 4,
         client: this.#client,
         role: ROLE,
         scopes: SCOPES,
@@ -259,12 +230,7 @@ export class Gateway {
       return; // not a frame; nothing waits for it
     }
     if (frame.type === "res") {
-      const waiting = this.#pending.get(frame.id);
-      if (!waiting) return;
-      this.#pending.delete(frame.id);
-      clearTimeout(waiting.timer);
-      if (frame.ok) waiting.resolve(frame.payload);
-      else waiting.reject(new GatewayError(frame.error));
+      this.#calls.answered(frame);
     } else if (frame.type === "event") {
       this.#event(frame.event, frame.payload ?? {});
     }
@@ -291,11 +257,7 @@ export class Gateway {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
-    for (const { reject, timer } of this.#pending.values()) {
-      clearTimeout(timer);
-      reject(new Disconnected("the connection was lost"));
-    }
-    this.#pending.clear();
+    this.#calls.fail();
   }
 
   #ended() {

@@ -36,7 +36,7 @@ const NO_SECRET = new Set(["AUTH_TOKEN_MISSING", "AUTH_PASSWORD_MISSING", "AUTH_
 export function verdict(end, attempt, random) {
   const { error, closeCode, closeReason = "", sent, shutdown } = end;
   const code = error?.details?.code;
-  const stale = code === "AUTH_DEVICE_TOKEN_MISMATCH" || closeReason.includes("device token mismatch");
+  const stale = code === "AUTH_DEVICE_TOKEN_MISMATCH" || code === "AUTH_SCOPE_MISMATCH" || closeReason.includes("device token mismatch");
   if (sent === "device" && (stale || WRONG_SECRET.has(code) || NO_SECRET.has(code))) {
     return { act: "drop", kind: "device" };
   }

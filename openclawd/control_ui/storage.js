@@ -17,69 +17,95 @@ class Store {
     }
   }
 
-  name(key) {
-    return `openclawd.${key}${suffix}`;
+  /** The browser's name for `key`, or for one of the many things that are kept under it. */
+  name(key, part) {
+    return `openclawd.${key}${suffix}${part === undefined ? "" : ` ${part}`}`;
   }
 
-  get(key) {
-    if (this.#memory.has(key)) return this.#memory.get(key);
+  /** Which part of `key` the browser calls so; null when it is something else. */
+  partIn(name, key) {
+    const start = this.name(key, "");
+    return name?.startsWith(start) ? name.slice(start.length) : null;
+  }
+
+  get(key, part) {
+    const name = this.name(key, part);
+    if (this.#memory.has(name)) return this.#memory.get(name);
     try {
-      return JSON.parse(this.#area?.getItem(this.name(key)) ?? "null");
+      return JSON.parse(this.#area?.getItem(name) ?? "null");
     } catch {
       return null; // not ours, or damaged: the same as absent
     }
   }
 
-  set(key, value) {
+  /** Tells whether the browser keeps it; otherwise it is there as long as this page. */
+  set(key, value, part) {
+    const name = this.name(key, part);
     try {
-      this.#area.setItem(this.name(key), JSON.stringify(value));
-      this.#memory.delete(key);
+      this.#area.setItem(name, JSON.stringify(value));
+      this.#memory.delete(name);
+      return true;
     } catch {
-      this.#memory.set(key, value);
+      this.#memory.set(name, value);
+      return false;
     }
   }
 
-  remove(key) {
-    this.#memory.delete(key);
+  remove(key, part) {
+    const name = this.name(key, part);
+    this.#memory.delete(name);
     try {
-      this.#area?.removeItem(this.name(key));
+      this.#area?.removeItem(name);
     } catch {
       // Nothing was stored where nothing can be removed.
     }
+  }
+
+  /** What there is under `key`. */
+  parts(key) {
+    let names = [];
+    try {
+      names = Object.keys(this.#area ?? {});
+    } catch {
+      // Blocked: what is in memory is all.
+    }
+    return [...new Set([...names, ...this.#memory.keys()])]
+      .map((name) => this.partIn(name, key)).filter((part) => part !== null);
   }
 }
 
 export const localStore = new Store(() => window.localStorage);
 export const sessionStore = new Store(() => window.sessionStorage);
 
-/** What this tab keeps of one kind (drafts, unsent messages) for each conversation: an entry per session key. */
+/** What is kept of one kind for each conversation, by session key. */
 export class Shelf {
+  #store;
   #name;
 
-  constructor(name) {
+  constructor(store, name) {
+    this.#store = store;
     this.#name = name;
   }
 
-  get #all() {
-    return sessionStore.get(this.#name) ?? {};
-  }
-
   get keys() {
-    return Object.keys(this.#all);
+    return this.#store.parts(this.#name);
   }
 
   get(sessionKey) {
-    return this.#all[sessionKey] ?? null;
+    return this.#store.get(this.#name, sessionKey);
   }
 
-  /** Nothing worth keeping (empty, null) leaves no entry. */
+  /** null leaves no entry. */
   put(sessionKey, value) {
-    const { [sessionKey]: before, ...all } = this.#all;
-    if (value?.length) all[sessionKey] = value;
-    else if (before === undefined) return;
-    sessionStore.set(this.#name, all);
+    if (value === null) this.#store.remove(this.#name, sessionKey);
+    else this.#store.set(this.#name, value, sessionKey);
+  }
+
+  /** The session key that a storage event of another tab is about; null when it is about something else. */
+  keyIn(storageName) {
+    return this.#store.partIn(storageName, this.#name);
   }
 }
 
-export const drafts = new Shelf("drafts");
-export const unsent = new Shelf("unsent");
+/** {text, files: [{id, mimeType, fileName, bytes}]} of each conversation: what is written and not sent. */
+export const drafts = new Shelf(localStore, "draft");

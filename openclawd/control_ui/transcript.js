@@ -1,7 +1,8 @@
 // From what the gateway remembers of a conversation to what is shown. Pure: values in, values out.
 //
 // An item is {key, kind, ...}; equal keys are the same thing on the screen. Kinds:
-//   day {at} · user {text, at, state?, cut?} · answer {parts, at, meta, error?, stopped?} · note {text}
+//   day {at} · user {text, files, at, state?, cut?} · answer {parts, at, meta, error?, stopped?} · note {text}
+// A file of a user's item is {kind: "image" | "file", mimeType, fileName?, bytes, attachmentId}.
 // A part of an answer is {kind: "text" | "thinking", text}, {kind: "cut"} where a text was shortened, or {kind: "tool", id, name, args, result?, isError?}.
 
 /** The text of a message's content: a string, or blocks of which only the text ones count. */
@@ -43,6 +44,13 @@ function parts(content) {
 // The end of a text that was too long to be sent whole.
 const CUT_MARK = /\s*\.\.\.\(truncated\)\.\.\.$/;
 
+/** The files of a message: their bytes are asked for by `attachmentId`. */
+function filesOf(content) {
+  return (Array.isArray(content) ? content : [])
+    .filter((block) => (block.type === "image" || block.type === "file") && block.attachmentId)
+    .map(({ type, mimeType, fileName, bytes, attachmentId }) => ({ kind: type, mimeType, fileName, bytes, attachmentId }));
+}
+
 const usageTotal = (usage) => usage?.totalTokens ?? (usage?.input ?? 0) + (usage?.output ?? 0);
 
 /** The provider of the model that answers when none is connected. */
@@ -51,12 +59,13 @@ export const BUILT_IN = "openclawd";
 // The answer to a command: an answer of its own, whatever stands before it.
 const saidByGateway = (message) => message.model === "gateway-injected";
 
-/** The quiet line below an answer: {model?, tokens?}, only what is known. */
+/** The quiet line below an answer: {model?, tokens?, cost?}, only what is known; the cost in US dollars. */
 export function metaOf(message) {
   const meta = {};
   if (message?.model && !saidByGateway(message) && message.provider !== BUILT_IN) meta.model = message.model;
   const tokens = usageTotal(message?.usage);
   if (tokens) meta.tokens = tokens;
+  if (tokens && message.usage.cost?.total) meta.cost = message.usage.cost.total;
   return meta;
 }
 
@@ -83,7 +92,8 @@ export function historyItems(messages) {
       last = null;
       const text = textOf(message.content);
       const shown = text.replace(CUT_MARK, "");
-      if (text) items.push({ key, kind: "user", text: shown, cut: shown !== text, at, runId });
+      const files = filesOf(message.content);
+      if (text || files.length) items.push({ key, kind: "user", text: shown, files, cut: shown !== text, at, runId });
     } else if (message.role === "assistant") {
       const own = parts(message.content);
       for (const part of own) if (part.kind === "tool") tools.set(part.id, part);
@@ -123,14 +133,15 @@ export function withDays(items, sameDay, now) {
 }
 
 /**
- * Fold a run's next cumulative text into its parts. The text restarts from nothing after each tool call, so a text
- * that does not continue the last one starts a new part.
+ * Fold a delta into a run's parts: {message?, deltaText?, replace?}. `message` has the whole text so far, which begins
+ * from nothing after each tool call, so one that does not continue the last text is a new part; where it is missing,
+ * `deltaText` is what is new, or with `replace` all of it.
  */
-export function foldText(partsSoFar, text) {
+export function foldDelta(partsSoFar, { message, deltaText = "", replace = false }) {
   const last = partsSoFar.at(-1);
-  if (last?.kind === "text" && (text.startsWith(last.text.slice(0, 40)) || last.text.startsWith(text))) {
-    last.text = text;
-  } else if (text) {
-    partsSoFar.push({ kind: "text", text });
-  }
+  const before = last?.kind === "text" ? last.text : "";
+  const text = message ? textOf(message.content) : replace ? deltaText : before + deltaText;
+  const continues = replace || text.startsWith(before.slice(0, 40)) || before.startsWith(text);
+  if (last?.kind === "text" && continues) last.text = text;
+  else if (text) partsSoFar.push({ kind: "text", text });
 }

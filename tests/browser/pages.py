@@ -30,6 +30,9 @@ class ChatPage:
         self.gate = page.get_by_role("heading", name="Connect to your gateway")
         self.token_field = page.get_by_label("Token", exact=True)
         self.connect_button = page.get_by_role("button", name="Connect", exact=True)
+        self.chats = page.get_by_role("navigation", name="Chats")
+        self.new_chat = page.get_by_role("button", name="New chat", exact=True)
+        self.title = page.get_by_role("heading", level=1)
 
     def is_online(self) -> "ChatPage":
         """Wait until the page says that it is connected."""
@@ -56,6 +59,22 @@ class ChatPage:
     def questions(self, text: str) -> Locator:
         """What the person said, where it says exactly `text`."""
         return self.log.get_by_text(text, exact=True)
+
+    def chat_row(self, name: str) -> Locator:
+        """The entry of the list of chats whose name begins with `name`."""
+        link = self.page.get_by_role("link", name=re.compile(f"^{re.escape(name)}"))
+        return self.chats.get_by_role("listitem").filter(has=link)
+
+    def go_to(self, name: str) -> None:
+        """Open the chat whose name begins with `name`."""
+        self.chat_row(name).get_by_role("link").click()
+
+    def do_with(self, name: str, what: str) -> None:
+        """Choose `what` in the menu of a chat."""
+        row = self.chat_row(name)
+        row.hover()
+        row.get_by_role("button", name=re.compile("^More for")).click()
+        self.page.get_by_role("menuitem", name=re.compile(f"^{what}")).click()
 
     def time_passes(self, by_ms: int = TEN_MINUTES_MS) -> None:
         """Every timer of the page that is due by then goes off; what they set off has the time to be seen."""

@@ -212,7 +212,7 @@ def test_a_new_chat_is_empty_and_the_old_one_is_a_click_away(
     chat = visitor.chat(gateway, "old-one")
     chat.say("remember the old one")
     chat.has_answered("You said: remember")
-    chat.page.get_by_role("button", name="New chat").click()
+    chat.new_chat.click()
     expect(chat.answers).to_have_count(0)
     expect(chat.composer).to_be_focused()
     chat.page.get_by_role("navigation").get_by_role(
@@ -293,15 +293,14 @@ def test_a_conversation_is_put_away_only_after_a_yes(visitor: Visitor, gateway: 
 
 def test_a_new_chat_with_a_draft_stays_within_reach(visitor: Visitor, gateway: GatewayProcess) -> None:
     chat = visitor.chat(gateway, "drafts")
-    new_chat = chat.page.get_by_role("button", name="New chat")
-    new_chat.click()
+    chat.new_chat.click()
     address = chat.page.url
     chat.composer.fill("half a thought")
-    new_chat.click()
+    chat.new_chat.click()
     expect(chat.composer).to_have_value("")
     assert chat.page.url != address
     empty = chat.page.url
-    new_chat.click()
+    chat.new_chat.click()
     assert chat.page.url == empty
     chats = chat.page.get_by_role("navigation", name="Chats")
     chats.get_by_role("link", name=re.compile("draft$")).click()

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.pages import Visitor
+from tests.browser.pages import ChatPage, Visitor
 from tests.support.gateway_process import GatewayProcess
 
 pytestmark = pytest.mark.browser
@@ -38,7 +38,7 @@ def test_tab_goes_from_the_chats_over_the_conversation_to_the_message_and_send(
         order.append(name_of_focus(chat.page))
     wanted = ["Skip to the message box", "New chat", "Conversation", "Message", "Stop", "Queue"]
     assert [name for name in order if name in wanted] == wanted
-    assert any(name.startswith("Main") for name in order), "no chat of the list can be reached"
+    assert len([name for name in order if name.startswith("count SLOW=60")]) == 1, "Tab stops at one chat"
     chat.page.keyboard.press("Shift+Tab")
     chat.page.keyboard.press("Enter")
     chat.has_answered("stopped")
@@ -67,23 +67,62 @@ def test_the_message_box_has_the_focus_and_keeps_it(visitor: Visitor, gateway: G
     expect(chat.composer).to_be_focused()
 
 
+def options(chat: ChatPage) -> Locator:
+    return chat.page.get_by_role("listbox", name="Commands").get_by_role("option")
+
+
 def test_a_command_is_completed_before_it_is_sent(visitor: Visitor, gateway: GatewayProcess) -> None:
     chat = visitor.chat(gateway, "commands")
     chat.composer.press_sequentially("/st")
-    options = chat.page.get_by_role("listbox", name="Commands").get_by_role("option")
-    expect(options).to_have_count(2)
-    chat.page.keyboard.press("ArrowDown")
-    expect(options.nth(1)).to_have_attribute("aria-selected", "true")
-    chat.page.keyboard.press("ArrowUp")
+    status = options(chat).filter(has_text="/status")
+    expect(options(chat)).to_have_count(2)
+    expect(status).to_contain_text("the model, the session and the gateway")
+    while status.get_attribute("aria-selected") == "false":
+        chat.page.keyboard.press("ArrowDown")
     chat.page.keyboard.press("Enter")
     expect(chat.composer).to_have_value("/status")
+    expect(options(chat)).to_have_count(0)
     chat.page.keyboard.press("Enter")
     chat.has_answered(re.compile("fake-model"))
+
+
+def test_all_commands_of_the_gateway_are_offered_and_put_away_with_escape(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "all-commands")
     chat.composer.press_sequentially("/")
-    expect(options.first).to_be_visible()
+    for command in ("/new", "/compact", "/model", "/think", "/usage", "/whoami", "/help"):
+        expect(options(chat).filter(has=chat.page.get_by_text(command, exact=True))).to_have_count(1)
+    chat.page.keyboard.press("ArrowUp")
+    expect(options(chat).last).to_have_attribute("aria-selected", "true")
+    expect(options(chat).last).to_be_in_viewport()
     chat.page.keyboard.press("Escape")
-    expect(options).to_have_count(0)
+    expect(options(chat)).to_have_count(0)
     expect(chat.composer).to_have_value("/")
+
+
+def test_what_may_stand_behind_a_command_is_offered(visitor: Visitor, gateway: GatewayProcess) -> None:
+    chat = visitor.chat(gateway, "arguments")
+    chat.composer.press_sequentially("/mode")
+    chat.page.keyboard.press("Tab")
+    expect(chat.composer).to_have_value("/model ")
+    expect(options(chat)).to_contain_text(["fake/fake-model"])
+    chat.page.keyboard.press("Tab")
+    expect(chat.composer).to_have_value("/model fake/fake-model")
+    chat.page.keyboard.press("Enter")
+    chat.has_answered("fake-model")
+
+
+def test_a_command_whose_argument_may_be_missing_is_sent_without_it(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "no-argument")
+    chat.composer.press_sequentially("/usage ")
+    expect(options(chat)).to_have_text(["off", "tokens", "full", "cost"])
+    chat.page.keyboard.press("Enter")
+    expect(chat.composer).to_have_value("")
+    expect(chat.questions("/usage")).to_be_visible()
+    chat.has_answered("Usage")
 
 
 def test_the_gate_is_passed_without_a_mouse(visitor: Visitor, gateway: GatewayProcess) -> None:

@@ -1,5 +1,6 @@
 """How the page sits on the screen: no sideways scrolling, readable colours, no needless movement."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.pages import Visitor
+from tests.browser.test_attachments import NOTES, PHOTO, choose
 from tests.support.gateway_process import GatewayProcess
 
 pytestmark = pytest.mark.browser
@@ -69,6 +71,59 @@ def test_the_conversation_is_readable(visitor: Visitor, gateway: GatewayProcess,
     assert_readable(chat.page)
     chat.page.keyboard.press("ControlOrMeta+K")
     expect(chat.page.get_by_role("searchbox", name="Search chats")).to_be_focused()
+    assert_readable(chat.page)
+
+
+@on_every_screen
+def test_what_one_writes_and_chooses_is_readable(
+    visitor: Visitor, gateway: GatewayProcess, screen: str
+) -> None:
+    chat = visitor.chat(gateway, f"chooses-{screen}", reduced_motion="reduce", **SCREENS[screen])
+    choose(chat, PHOTO, NOTES)
+    chat.composer.fill("/")
+    expect(chat.page.get_by_role("listbox", name="Commands").get_by_role("option").first).to_be_visible()
+    assert_readable(chat.page)
+    chat.say("with files")
+    chat.has_answered("with files")
+    chat.page.get_by_role("button", name=re.compile("^Model")).click()
+    expect(chat.page.get_by_role("option", name=re.compile("Default"))).to_be_visible()
+    assert_readable(chat.page)
+    chat.page.keyboard.press("Escape")
+    chat.page.get_by_role("button", name="Open notes.md").click()
+    expect(chat.page.get_by_role("dialog")).to_contain_text("with a line")
+    assert_readable(chat.page)
+
+
+@on_every_screen
+def test_the_chats_and_their_menus_are_readable(
+    visitor: Visitor, gateway: GatewayProcess, screen: str
+) -> None:
+    chat = visitor.chat(gateway, f"menus-{screen}", reduced_motion="reduce", **SCREENS[screen])
+    name = f"list me on a {screen}"
+    chat.say(name)
+    chat.has_answered("You said:")
+    menu = chat.page.get_by_role("button", name="Chats", exact=True)
+    if menu.is_visible():
+        menu.click()
+    more = chat.chat_row(name).get_by_role("button", name=re.compile("^More for"))
+    more.focus()
+    chat.page.keyboard.press("Enter")
+    expect(chat.page.get_by_role("menuitem", name="Rename")).to_be_focused()
+    assert_readable(chat.page)
+    chat.page.keyboard.press("ArrowDown")
+    chat.page.keyboard.press("Enter")
+    expect(chat.page.get_by_role("group", name=re.compile("^Delete"))).to_be_visible()
+    assert_readable(chat.page)
+
+
+@on_every_screen
+def test_what_waits_is_readable(visitor: Visitor, own_gateway: GatewayProcess, screen: str) -> None:
+    chat = visitor.chat(own_gateway, "waits", reduced_motion="reduce", **SCREENS[screen])
+    chat.witness.allow_a_gateway_that_is_away()
+    own_gateway.stop()
+    chat.is_away()
+    chat.say("this waits")
+    expect(chat.log.get_by_text("Waits for the gateway")).to_be_visible()
     assert_readable(chat.page)
 
 

@@ -7,10 +7,12 @@ from collections.abc import Generator
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.beside import beside
 from tests.browser.chromium import PLAIN_HOST
 from tests.browser.conftest import GatewayStarter
-from tests.browser.forwarding import forwarded
 from tests.browser.pages import ChatPage, Visitor
+from tests.browser.proxy import proxy
+from tests.support.forwarder import forwarder
 from tests.support.gateway_process import GatewayProcess
 
 pytestmark = pytest.mark.browser
@@ -27,7 +29,7 @@ APPROVE = re.compile(r"openclawd devices approve ([\w-]+)")
 def tunnel(start_gateway: GatewayStarter) -> Generator[tuple[GatewayProcess, str], None, None]:
     """#30469: `bind: lan`, and `ssh -L` from another port."""
     gateway = start_gateway({"gateway": {"bind": "lan"}})
-    with forwarded(gateway.port) as port:
+    with beside(forwarder(gateway.port)) as port:
         yield gateway, f"http://localhost:{port}/"
 
 
@@ -182,13 +184,41 @@ def test_in_password_mode_the_gate_asks_for_the_password(
     chat.is_online()
 
 
+def works(chat: ChatPage, home: str) -> None:
+    """Everything below `home`, and nothing elsewhere: the page, its files, its socket, a link, a reload."""
+    chat.is_online()
+    chat.say("hello")
+    chat.has_answered(NO_MODEL)
+    chat.page.reload()
+    chat.has_answered(NO_MODEL)
+    chat.new_chat.click()
+    assert chat.page.url.startswith(f"{home}?session=")
+    chat.page.reload()
+    chat.is_online()
+    chat.page.goto(f"{home}chat?session=linked")
+    chat.is_online()
+    expect(chat.chats.locator("a[aria-current]")).to_have_attribute("href", re.compile("linked$"))
+    sockets = home.replace("http:", "ws:")
+    assert {*chat.witness.sockets} == {sockets}
+    assert [url for url in chat.witness.requests if not url.startswith(home.rstrip("/"))] == []
+
+
 def test_the_page_works_below_a_base_path(visitor: Visitor, start_gateway: GatewayStarter) -> None:
     gateway = start_gateway({"gateway": {"controlUi": {"basePath": "/base"}}})
     home = f"{gateway.url}base/"
     chat = visitor.open(f"{gateway.url}base#token={gateway.token}").is_online()
     assert chat.page.url == home
-    chat.say("hello")
-    chat.has_answered(NO_MODEL)
-    chat.page.reload()
-    chat.is_online()
-    assert [url for url in chat.witness.requests if not url.startswith(home.rstrip("/"))] == []
+    works(chat, home)
+
+
+@pytest.mark.parametrize("strip", [True, False], ids=["stripped", "passed-on"])
+def test_the_page_works_behind_a_proxy_with_a_prefix(
+    visitor: Visitor, start_gateway: GatewayStarter, strip: bool
+) -> None:
+    prefix = "/tools/claw"
+    gateway = start_gateway({"gateway": {"controlUi": {} if strip else {"basePath": prefix}}})
+    with beside(proxy(gateway.port, prefix, strip=strip)) as port:
+        home = f"http://127.0.0.1:{port}{prefix}/"
+        chat = visitor.open(f"{home}#token={gateway.token}")
+        works(chat, home)
+        visitor.leave()

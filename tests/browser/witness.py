@@ -75,13 +75,18 @@ class Switchboard:
         self.sent: list[dict[str, Any]] = []
         self.lost: list[dict[str, Any]] = []
         self.swallows = ""  # requests for this method do not reach the gateway
-        self.policy: dict[str, int] = {}  # what a hello says in place of the gateway's own
+        self.policy: dict[str, Any] = {}  # what a hello says in place of the gateway's own
         self._doomed = ""
+        self._refusals: dict[str, dict[str, Any]] = {}
         page.route_web_socket(re.compile("."), self._connect)
 
     def lose_the_answer_to(self, method: str) -> None:
         """The next answer to `method` does not reach the page, and the connection breaks in its place."""
         self._doomed = method
+
+    def refuse_once(self, method: str, error: dict[str, Any]) -> None:
+        """The next request for `method` does not reach the gateway, and has this error for an answer."""
+        self._refusals[method] = error
 
     def requests(self, method: str) -> list[dict[str, Any]]:
         """The params of the page's requests for `method`."""
@@ -95,6 +100,10 @@ class Switchboard:
             frame = json.loads(message)
             self.sent.append(frame)
             if frame["method"] == self.swallows:
+                return
+            if frame["method"] in self._refusals:
+                error = self._refusals.pop(frame["method"])
+                page.send(json.dumps({"type": "res", "id": frame["id"], "ok": False, "error": error}))
                 return
             if frame["method"] == self._doomed:
                 doomed.add(frame["id"])

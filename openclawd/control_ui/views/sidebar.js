@@ -1,21 +1,12 @@
 // The chats of this gateway, and on a phone the sheet that holds them.
 
-import { arrange, byId, h } from "../dom.js";
-import { ago, fullMoment, uptime } from "../format.js";
+import { arrange, byId } from "../dom.js";
+import { uptime } from "../format.js";
+import { ChatRow } from "./chat_row.js";
 
 const CHATS_BEFORE_SEARCH = 7;
-
-/** What a person would call a session. */
-export function titleOf(session, mainKey) {
-  const given = session.label || session.derivedTitle || (session.displayName !== session.key && session.displayName);
-  if (session.key === mainKey) return session.label || "Main";
-  return given || session.lastMessagePreview || nameInKey(session.key);
-}
-
-const nameInKey = (key) => {
-  const name = key.split(":").slice(2).join(" ") || key;
-  return /^chat-[0-9a-f]+$/.test(name) ? "New chat" : name;
-};
+// A pause in typing, after which the gateway is asked as well.
+const TYPING_MS = 250;
 
 export class Sidebar {
   #sheet = byId("sidebar");
@@ -25,8 +16,9 @@ export class Sidebar {
   #rows = new Map();
   #sessions = [];
   #current = "";
+  #typing = 0;
 
-  /** actions: {open(key), fresh()} */
+  /** actions: {open(key), fresh(), rename(key, name), delete(key), search(text), more()} */
   constructor(actions) {
     this.actions = actions;
     byId("new-chat").addEventListener("click", () => {
@@ -36,7 +28,9 @@ export class Sidebar {
     byId("menu").addEventListener("click", () => this.openSheet());
     byId("backdrop").addEventListener("click", () => this.close());
     byId("close-menu").addEventListener("click", () => this.close());
-    this.#search.addEventListener("input", () => this.#draw());
+    byId("more-chats").addEventListener("click", () => actions.more());
+    this.#list.addEventListener("focusin", () => this.#setStop());
+    this.#search.addEventListener("input", () => this.#searched());
     this.#search.addEventListener("keydown", (event) => this.#searchKey(event));
     document.addEventListener("keydown", (event) => {
       if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k"
@@ -73,9 +67,11 @@ export class Sidebar {
     byId("menu").focus();
   }
 
-  show(sessions, current, mainKey) {
-    this.#sessions = sessions.map((session) => ({ ...session, title: titleOf(session, mainKey) }));
+  /** sessions: as ChatRow takes them, in the order of the list. */
+  show(sessions, current, hasMore) {
+    this.#sessions = sessions;
     this.#current = current;
+    this.hasMore = hasMore;
     this.#draw();
   }
 
@@ -91,9 +87,21 @@ export class Sidebar {
     this.#draw();
   }
 
+  get #wanted() {
+    return this.#search.value.trim().toLowerCase();
+  }
+
   #matching() {
-    const wanted = this.#search.value.trim().toLowerCase();
-    return this.#sessions.filter((session) => session.title.toLowerCase().includes(wanted));
+    const wanted = this.#wanted;
+    return this.#sessions.filter(({ key, title, lastMessagePreview = "" }) =>
+      [key, title, lastMessagePreview].some((text) => text.toLowerCase().includes(wanted)));
+  }
+
+  #searched() {
+    this.#draw();
+    clearTimeout(this.#typing);
+    const wanted = this.#wanted;
+    if (wanted) this.#typing = setTimeout(() => this.actions.search(wanted), TYPING_MS);
   }
 
   #searchKey(event) {
@@ -109,7 +117,7 @@ export class Sidebar {
       if (first) this.#choose(first.key);
     } else if (event.key === "ArrowDown") {
       event.preventDefault();
-      this.#list.querySelector("a")?.focus();
+      this.#list.querySelector("a:not([hidden])")?.focus();
     }
   }
 
@@ -120,34 +128,42 @@ export class Sidebar {
     this.#draw();
   }
 
+  #row(key) {
+    let row = this.#rows.get(key);
+    if (!row) {
+      row = new ChatRow(key, {
+        open: () => this.#choose(key),
+        rename: (name) => this.actions.rename(key, name),
+        delete: () => this.actions.delete(key),
+        settled: () => this.#draw(),
+      });
+      this.#rows.set(key, row);
+    }
+    return row;
+  }
+
+  /** Tab stops at the row that has the focus, else at the open chat, else at the first. */
+  #setStop() {
+    const shown = [...this.#rows.values()].filter(({ element }) => element.parentElement);
+    const stop = shown.find(({ element }) => element.contains(document.activeElement))
+      ?? (this.#rows.get(this.#current)?.element.parentElement ? this.#rows.get(this.#current) : shown[0]);
+    for (const row of shown) row.isStop = row === stop;
+  }
+
   #draw() {
     if (document.activeElement !== this.#search) {
       this.#search.hidden = this.#sessions.length <= CHATS_BEFORE_SEARCH && !this.#search.value;
     }
     const shown = this.#matching();
-    arrange(this.#list, shown.map((session) => {
-      let row = this.#rows.get(session.key);
-      if (!row) {
-        const open = (event) => {
-          if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-          event.preventDefault();
-          this.#choose(session.key);
-        };
-        row = h("li", {}, h("a", { href: `?session=${encodeURIComponent(session.key)}`, onclick: open },
-          h("span", { class: "name" }), h("small")));
-        this.#rows.set(session.key, row);
-      }
-      const link = row.firstElementChild;
-      const [name, when] = link.children;
-      if (name.textContent !== session.title) name.textContent = session.title;
-      link.title = session.updatedAt ? `${session.title}\n${fullMoment(session.updatedAt)}` : session.title;
-      const about = session.updatedAt ? ago(session.updatedAt) : session.draft ? "draft" : "";
-      const time = session.key !== this.#current ? about : "";
-      if (when.textContent !== time) when.textContent = time;
-      if (session.key === this.#current) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
-      return row;
-    }));
-    byId("no-match").hidden = shown.length > 0 || !this.#search.value;
+    const rows = new Map(this.#sessions.map(({ key }) => [key, this.#row(key)]));
+    this.#rows = rows;
+    for (const session of shown) rows.get(session.key).update(session, session.key === this.#current);
+    // Nothing moves under somebody who is giving a name or an answer.
+    if (![...rows.values()].some((row) => row.isBusy)) {
+      arrange(this.#list, shown.map(({ key }) => rows.get(key).element));
+    }
+    this.#setStop();
+    byId("no-match").hidden = shown.length > 0 || !this.#wanted;
+    byId("more-chats").hidden = !this.hasMore || Boolean(this.#wanted);
   }
 }

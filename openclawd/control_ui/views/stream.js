@@ -1,91 +1,44 @@
 // The conversation as it reads. Items come keyed (transcript.js); an item that is still the same keeps its element, and
-// everything that changed within one frame is drawn once.
+// everything that changed within one frame is drawn once. Who reads at the end is kept there; who reads further up is
+// left where he is, whatever comes in above or below.
 
-import { arrange, byId, copyButton, h } from "../dom.js";
-import { count, day, duration, fullMoment, sameDay, timeOfDay } from "../format.js";
-import { renderMarkdown } from "../markdown.js";
+import { arrange, byId, h } from "../dom.js";
+import { day, sameDay } from "../format.js";
 import { withDays } from "../transcript.js";
+import { Answers } from "./answer.js";
+import { Questions } from "./question.js";
 
 // Within this distance from the end, which rounding and zoom need, one is reading along.
 const AT_END_PX = 8;
+// So near to the beginning of what is here, what comes before is read.
+const EARLIER_PX = 400;
 
-/** The one argument that says what a tool did; all of them as JSON otherwise. */
-function argumentLine(args) {
-  if (args === undefined || args === null) return "";
-  if (typeof args !== "object") return String(args);
-  const telling = args.command ?? args.cmd ?? args.path ?? args.file ?? args.url ?? args.query ?? args.pattern;
-  return typeof telling === "string" ? telling : Object.keys(args).length ? JSON.stringify(args) : "";
-}
-
-const pretty = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
-
-const DRAW = {
-  text(part, element, live) {
-    element ??= h("div", { class: "prose" });
-    if (element.shown !== part.text || element.live !== live) {
-      // Once complete it is read again as a whole: a link's address may have come last.
-      renderMarkdown(element, part.text, { whole: element.live && !live });
-      element.shown = part.text;
-      element.live = live;
-    }
-    return element;
-  },
-
-  cut(part, element) {
-    return element ?? h("div", { class: "quiet" }, "shortened here");
-  },
-
-  thinking(part, element) {
-    if (element?.shown === part.text) return element;
-    element ??= h("details", { class: "thinking" }, h("summary", {}, "Thinking"), h("div", { class: "prose" }));
-    renderMarkdown(element.lastElementChild, part.text);
-    element.shown = part.text;
-    return element;
-  },
-
-  tool(part, element) {
-    const line = argumentLine(part.args);
-    const done = part.done || part.result !== undefined;
-    const state = JSON.stringify([line, done, part.isError, part.tookMs, part.result]);
-    if (element?.shown === state) return element;
-    element ??= h("details", { class: "tool" });
-    element.shown = state;
-    const dot = part.isError ? "bad" : done ? "" : "wait";
-    const word = part.isError ? "failed" : done ? (part.tookMs ? duration(part.tookMs) : "") : "running";
-    element.replaceChildren(
-      h("summary", {},
-        h("span", { class: `dot ${dot}` }), h("span", {}, part.name ?? "tool"), line && h("code", { class: "line" }, line),
-        h("span", { class: "grow" }), h("small", { class: "muted" }, word)),
-      h("div", { class: "tool-body" },
-        part.args !== undefined && h("pre", { tabindex: "0" }, pretty(part.args)),
-        part.result ? h("pre", { tabindex: "0" }, part.result) : h("p", { class: "muted" }, done ? "No output." : "Running.")),
-    );
-    return element;
-  },
-};
+const EARLIER_WORDS = { "": "Earlier messages", loading: "Reading earlier messages…", failed: "Earlier messages could not be read; try again" };
 
 export class Stream {
   #elements = new Map();
   #conversation = null;
   #frame = 0;
   #following = true;
-  #online = false;
   #seen = { top: 0, height: 0 };
+  #place = null; // {element, top}: what stands at the upper edge, for who reads there
 
   #scroller = byId("stream");
   #column = byId("items");
   #empty = byId("empty");
   #jump = byId("jump");
+  #earlier = byId("earlier");
+  #answers;
+  #questions;
 
-  /** actions: {resend(runId), edit(runId)} */
+  /** actions: {resend(runId), edit(runId), discard(runId), show(file, sessionKey)} */
   constructor(actions) {
-    this.actions = actions;
+    this.#answers = new Answers(actions);
+    this.#questions = new Questions(actions);
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#jump.addEventListener("click", () => this.toEnd());
-    const resized = new ResizeObserver(() => {
-      if (this.#following) this.#scrollToEnd();
-      else this.#look();
-    });
+    this.#earlier.addEventListener("click", () => this.#conversation.loadEarlier());
+    const resized = new ResizeObserver(() => this.#stay());
     resized.observe(this.#column);
     resized.observe(this.#scroller);
   }
@@ -100,11 +53,17 @@ export class Stream {
     this.changed(conversation);
   }
 
-  /** An answer under way does not move while there is no connection. */
   set online(online) {
-    if (this.#online === online) return;
-    this.#online = online;
+    if (this.#answers.online === online) return;
+    this.#answers.online = online;
     if (this.#conversation) this.changed(this.#conversation);
+  }
+
+  /** How much an answer tells of what it used: "off", "tokens", "full" or "on". */
+  set usage(usage) {
+    if (this.#answers.usage === usage) return;
+    this.#answers.usage = usage;
+    this.changed(this.#conversation);
   }
 
   changed(conversation) {
@@ -127,10 +86,37 @@ export class Stream {
     this.#look();
     if (scrollTop < top && scrollHeight >= height) this.#follow(false);
     else if (scrollHeight - scrollTop - clientHeight <= AT_END_PX) this.#follow(true);
+    if (scrollTop < top && scrollTop < EARLIER_PX && !this.#conversation?.earlier) this.#conversation?.loadEarlier();
   }
 
   #look() {
     this.#seen = { top: this.#scroller.scrollTop, height: this.#scroller.scrollHeight };
+    const edge = this.#scroller.getBoundingClientRect().top;
+    const { children } = this.#column;
+    // The items stand in order: halving finds the first that reaches below the edge.
+    let [from, to] = [0, children.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if (children[middle].getBoundingClientRect().bottom > edge) to = middle;
+      else from = middle + 1;
+    }
+    // A day's line is another one when something comes in above it.
+    const element = children[from]?.classList.contains("day") ? children[from + 1] : children[from];
+    this.#place = element ? { element, top: element.getBoundingClientRect().top - edge } : null;
+  }
+
+  /** Something has another height: stay at the end, or with what one is reading. */
+  #stay() {
+    if (this.#following) {
+      this.#scrollToEnd();
+      return;
+    }
+    const place = this.#place;
+    if (place?.element.isConnected) {
+      const edge = this.#scroller.getBoundingClientRect().top;
+      this.#scroller.scrollTop += place.element.getBoundingClientRect().top - edge - place.top;
+    }
+    this.#look();
   }
 
   #follow(following) {
@@ -146,100 +132,22 @@ export class Stream {
   #draw() {
     const conversation = this.#conversation;
     const items = withDays(conversation.items(), sameDay, Date.now());
-    const elements = items.map((item) => {
-      const element = this[`draw_${item.kind}`](item, this.#elements.get(item.key), item === items.at(-1));
-      this.#elements.set(item.key, element);
-      return element;
-    });
-    arrange(this.#column, elements);
+    const elements = new Map(items.map((item) =>
+      [item.key, this.#drawItem(item, this.#elements.get(item.key), item === items.at(-1))]));
+    this.#elements = elements;
+    arrange(this.#column, [...elements.values()]);
     this.#empty.hidden = !(conversation.loaded && conversation.empty);
     this.#scroller.dataset.state = conversation.loadError ? "failed" : conversation.loaded || items.length ? "" : "loading";
     byId("load-error").textContent = conversation.loadError
       ? `This chat could not be read: ${conversation.loadError.replace(/\.$/, "")}.` : "";
-    if (this.#following) this.#scrollToEnd();
+    this.#earlier.hidden = !conversation.hasEarlier;
+    this.#earlier.textContent = EARLIER_WORDS[conversation.earlier];
+    this.#stay();
   }
 
-  draw_day(item, element) {
-    return element ?? h("div", { class: "quiet day" }, day(item.at));
-  }
-
-  draw_note(item, element) {
-    return element ?? h("div", { class: "quiet note" }, item.text);
-  }
-
-  draw_user(item, element) {
-    const state = JSON.stringify([item.text, item.cut, item.state, item.error]);
-    if (element?.shown === state) return element;
-    element ??= h("div", { class: "turn" });
-    element.shown = state;
-    element.dataset.state = item.state ?? "";
-    const below = {
-      sending: () => h("div", { class: "meta late" }, "Sending…"),
-      queued: () => h("div", { class: "meta" }, h("span", { class: "dot wait" }), h("span", {}, "Waits for its turn")),
-      failed: () => h("div", { class: "meta trouble" },
-        h("span", { class: "dot bad" }), h("span", {}, `Not sent: ${item.error}`),
-        h("button", { type: "button", class: "link", onclick: () => this.actions.resend(item.runId) }, "Try again"),
-        h("button", { type: "button", class: "link", onclick: () => this.actions.edit(item.runId) }, "Edit")),
-    }[item.state];
-    element.replaceChildren(
-      h("span", { class: "hidden-visually" }, "You: "),
-      h("div", { class: "you", title: item.at ? fullMoment(item.at) : null }, item.text),
-      ...(item.cut ? [h("div", { class: "meta" }, "shortened here")] : []),
-      ...(below ? [below()] : []),
-    );
-    return element;
-  }
-
-  draw_answer(item, element, isLast) {
-    element ??= h("article", { class: "said", "aria-label": "Answer" },
-      h("div", { class: "parts" }), h("div", { class: "trouble-box" }), h("div", { class: "meta" }));
-    const [parts, trouble, meta] = element.children;
-    arrange(parts, item.parts.map((part, index) => {
-      const old = parts.children[index];
-      const isGrowing = Boolean(item.live) && index === item.parts.length - 1;
-      const drawn = DRAW[part.kind](part, old?.partKind === part.kind ? old : undefined, isGrowing);
-      drawn.partKind = part.kind;
-      if (old && old !== drawn) old.replaceWith(drawn);
-      return drawn;
-    }));
-    element.toggleAttribute("data-live", Boolean(item.live));
-    this.#drawTrouble(trouble, item, isLast);
-    this.#drawMeta(meta, item);
-    return element;
-  }
-
-  #drawTrouble(box, item, isLast) {
-    const state = JSON.stringify([item.error, isLast]);
-    if (box.shown === state) return;
-    box.shown = state;
-    box.replaceChildren(...(item.error ? [h("div", { class: "ask calm" },
-      h("p", { class: "dotted" }, h("span", { class: "dot bad" }), h("span", {}, item.error)),
-      isLast && h("div", { class: "row" },
-        h("button", { type: "button", class: "btn", onclick: () => this.actions.resend(item.runId ?? item.key) }, "Try again")))]
-      : []));
-  }
-
-  #drawMeta(row, item) {
-    const { tookMs, tokens, model } = item.meta;
-    const last = item.parts.at(-1);
-    const doing = last?.kind === "text" ? "Writing" : last?.kind === "tool" && !last.done ? `Using ${last.name}` : "Thinking";
-    const state = JSON.stringify([item.live && [doing, this.#online], item.at, item.stopped, item.meta]);
-    if (row.shown === state) return;
-    row.shown = state;
-    if (item.live) {
-      row.replaceChildren(...(this.#online
-        ? [h("span", { class: "dot wait" }), h("span", {}, `${doing}…`)]
-        : [h("span", { class: "dot off" }), h("span", {}, "Goes on when the gateway is back")]));
-      return;
-    }
-    const text = () => item.parts.filter((part) => part.kind === "text").map((part) => part.text).join("\n\n");
-    row.replaceChildren(...[
-      item.stopped && h("span", {}, "stopped"),
-      item.at && h("time", { datetime: new Date(item.at).toISOString(), title: fullMoment(item.at) }, timeOfDay(item.at)),
-      tookMs >= 100 && h("span", {}, duration(tookMs)),
-      tokens && h("span", {}, `${count(tokens)} tokens`),
-      model && h("span", {}, model),
-      text() && copyButton(text, "Copy this answer"),
-    ].filter(Boolean));
+  #drawItem(item, element, isLast) {
+    if (item.kind === "answer") return this.#answers.draw(item, element, isLast);
+    if (item.kind === "user") return this.#questions.draw(item, element, this.#conversation.key);
+    return element ?? h("div", { class: `quiet ${item.kind}` }, item.kind === "day" ? day(item.at) : item.text);
   }
 }

@@ -1,0 +1,29 @@
+"""A conversation that others have already had, written over the wire beside a test that is not async."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import trio
+
+from tests.support.gateway_process import GatewayProcess
+from tests.support.wire_client import WireClient, wire_client
+
+
+def tell(gateway: GatewayProcess, session: str, lines: list[str]) -> None:
+    """Let each of `lines` be a message of the conversation `session`; the first is a question."""
+
+    async def speak() -> None:
+        async with wire_client(gateway.port) as client:
+            await client.connect(token=gateway.token)
+            await _ask(client, session, lines[0])
+            for line in lines[1:]:
+                await client.call("chat.inject", {"sessionKey": session, "message": line})
+
+    # The browser's loop has this thread.
+    with ThreadPoolExecutor(1) as other:
+        other.submit(trio.run, speak).result(timeout=60)
+
+
+async def _ask(client: WireClient, session: str, text: str) -> None:
+    asked = {"sessionKey": session, "message": text, "idempotencyKey": f"{session}: {text}"}
+    await client.call("chat.send", asked)
+    await client.event("chat", state="final")
