@@ -241,7 +241,7 @@ def _handshake(request: Request) -> bytes:
     """What the WebSocket library needs of a head that `_bad_upgrade` has let through, and nothing else.
 
     It waits for ever, or fails, on much that is allowed: a repeated Connection or Upgrade, another protocol
-    beside ours, a Host or a target that is not ASCII. Extensions are not negotiated.
+    beside ours, a Host that is no domain name. Extensions are not negotiated.
     """
     lines = (
         "GET / HTTP/1.1",

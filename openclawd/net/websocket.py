@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_server_stream
+from wsproto.utilities import LocalProtocolError
 
 from openclawd.gateway.wire import WireClosed, WireOverflow
 from openclawd.net.stream import UpgradedStream
@@ -168,6 +169,11 @@ async def accept_websocket(stream: UpgradedStream) -> AsyncGenerator[TrioWebSock
                     raise trio.BrokenResourceError from None
             yield TrioWebSocketWire(connection, stream)
             reader_nursery.cancel_scope.cancel()
+    except* LocalProtocolError:
+        # The library's reader answers a ping that crosses our close, which it must not, and fails on it. The
+        # close frame is out; only the peer's answer to it is not waited for any more.
+        if not stream.close_sent:
+            raise
     finally:
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(stream)

@@ -1,0 +1,77 @@
+"""The stream under a WebSocket: writing without waiting, and the one order of everything written."""
+
+import pytest
+import trio
+from trio.testing import memory_stream_pair
+
+from openclawd.net.stream import UpgradedStream
+
+
+def socket_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
+    ours, theirs = trio.socket.socketpair()
+    return trio.SocketStream(ours), trio.SocketStream(theirs)
+
+
+async def received(stream: trio.abc.ReceiveStream, size: int) -> bytes:
+    data = b""
+    with trio.fail_after(10):
+        while len(data) < size:
+            data += await stream.receive_some(65536)
+    return data
+
+
+async def test_what_the_network_takes_at_once_is_out_without_waiting() -> None:
+    ours, theirs = socket_pair()
+    async with ours, theirs:
+        assert UpgradedStream(ours, b"", b"").write_now(b"hello")
+
+        assert await received(theirs, 5) == b"hello"
+
+
+async def test_what_it_does_not_take_is_kept_and_goes_out_before_what_is_sent_next() -> None:
+    ours, theirs = socket_pair()
+    async with ours, theirs, trio.open_nursery() as nursery:
+        stream = UpgradedStream(ours, b"", b"")
+        much = b"x" * 4_000_000
+
+        assert not stream.write_now(much)
+        assert not stream.write_now(b"then ")
+        nursery.start_soon(stream.send_all, b"the end")
+
+        assert await received(theirs, len(much) + 12) == much + b"then the end"
+
+
+async def test_what_another_writer_is_in_the_middle_of_is_not_cut_in_two() -> None:
+    ours, theirs = socket_pair()
+    async with ours, theirs, trio.open_nursery() as nursery:
+        stream = UpgradedStream(ours, b"", b"")
+        much = b"x" * 4_000_000
+        nursery.start_soon(stream.send_all, much)
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert not stream.write_now(b"an event ")
+        nursery.start_soon(stream.send_all, b"")
+
+        assert await received(theirs, len(much) + 9) == much + b"an event "
+
+
+async def test_a_stream_that_is_no_socket_takes_nothing_at_once() -> None:
+    ours, theirs = memory_stream_pair()
+    stream = UpgradedStream(ours, b"", b"")
+
+    assert not stream.write_now(b"hello")
+    await stream.send_all(b"")
+
+    assert await received(theirs, 5) == b"hello"
+
+
+async def test_a_peer_that_is_gone_breaks_the_stream() -> None:
+    ours, theirs = socket_pair()
+    await theirs.aclose()
+    async with ours:
+        stream = UpgradedStream(ours, b"", b"")
+
+        with pytest.raises(trio.BrokenResourceError):
+            stream.write_now(b"hello")
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.send_all(b"more")
