@@ -1,12 +1,14 @@
 """How the gateway is: health, presence, heartbeat, channels, nodes; all of it from memory."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import attrs
 
-from openclawd.auth.scopes import ADMIN, NODE, READ, allows
+from openclawd.auth.scopes import ADMIN, NODE, READ, WRITE, allows
 from openclawd.methods.method import AnyParams, Call, MethodTable, NoParams
-from openclawd.protocol.errors import invalid_request
+from openclawd.protocol.codec import NonEmptyStr
+from openclawd.protocol.errors import invalid_request, unavailable
 from openclawd.vitals.health import without_keys
 from openclawd.vitals.presence_report import is_presence_line, presence_report
 
@@ -45,6 +47,25 @@ def system_event(call: Call, params: AnyParams) -> object:
         call.services.announce_presence()
     if not is_presence_line(text):
         call.services.sessions.system_events.add(call.services.agents.main_session_key, text)
+    return {"ok": True}
+
+
+@attrs.frozen
+class WakeParams:
+    """`wake`: `now` wants a heartbeat at once, and there are none yet."""
+
+    mode: Literal["now", "next-heartbeat"]
+    text: NonEmptyStr
+
+
+@VITALS.add("wake", scope=WRITE, params=WakeParams)
+def wake(call: Call, params: WakeParams) -> object:
+    """A text for the model of the main session, which its next turn tells."""
+    if params.mode == "now":
+        raise unavailable("there are no heartbeats yet; with next-heartbeat the next turn tells it")
+    if not params.text.strip():
+        raise invalid_request("text required")
+    call.services.sessions.system_events.add(call.services.agents.main_session_key, params.text)
     return {"ok": True}
 
 

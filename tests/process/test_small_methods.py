@@ -95,6 +95,18 @@ async def test_an_event_needs_a_text(gateway: GatewayProcess, params: object) ->
     assert error == {"code": "INVALID_REQUEST", "message": "text required"}
 
 
+@BOTH
+async def test_a_wake_up_waits_for_the_next_turn(gateway: GatewayProcess, protocol: tuple[int, int]) -> None:
+    async with wire_client(gateway.port) as client:
+        await client.connect(token=TOKEN, protocol=protocol, scopes=("operator.read", "operator.write"))
+        text = f"the washing is done, {protocol}"
+        assert await client.call("wake", {"mode": "next-heartbeat", "text": text}) == {"ok": True}
+        assert text in (await client.call("status"))["queuedSystemEvents"]
+        error = await refusal(client, "wake", {"mode": "now", "text": text})
+        assert error["code"] == "UNAVAILABLE"
+        assert "next-heartbeat" in error["message"]
+
+
 # --- small answers
 
 
