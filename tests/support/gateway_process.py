@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ def free_port() -> int:
 
 class GatewayProcess:
     """`openclawd gateway` on a port of its own; `state` is its state directory."""
+
+    program: Sequence[str] = (sys.executable, "-m", "openclawd")
 
     def __init__(self, state: Path, config: Mapping[str, Any] | str, environment: Mapping[str, str]) -> None:
         self.state = state
@@ -61,7 +63,7 @@ class GatewayProcess:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `openclawd` command against this state directory."""
         return subprocess.run(
-            [sys.executable, "-m", "openclawd", *arguments],
+            [*self.program, *arguments],
             env=self._env(),
             capture_output=True,
             text=True,
@@ -71,7 +73,7 @@ class GatewayProcess:
 
     def start(self, *arguments: str, shell: str = "", wait: bool = True) -> None:
         """Start the process and wait until it is ready. `shell` is done before: `ulimit -n 256`, say."""
-        command = [sys.executable, "-m", "openclawd", "gateway", "--port", str(self.port), *arguments]
+        command = [*self.program, "gateway", "--port", str(self.port), *arguments]
         if shell:
             command = ["/bin/sh", "-c", f'{shell} && exec "$@"', "sh", *command]
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:

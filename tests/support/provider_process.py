@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+from tests.fake_provider import CHATS
+from tests.fake_wires import question_of
+
 MODEL = "fake-model"
 KEY = "sk-canary-5f0e9d8c7b6a"
 _TIMEOUT_S = 10.0
@@ -26,16 +29,16 @@ class ProviderProcess:
         """The chat requests that it was asked so far."""
         with urlopen(f"{self.url}/_requests", timeout=_TIMEOUT_S) as answer:
             requests: list[dict[str, Any]] = json.load(answer)
-        return [request for request in requests if request["path"].endswith("/chat/completions")]
+        return [request for request in requests if request["path"].endswith(CHATS)]
 
     @property
     def questions(self) -> Counter[str]:
         """How often each question was asked."""
-        return Counter(_question(chat) for chat in self.chats)
+        return Counter(question_of(chat["body"]) for chat in self.chats)
 
     def asked(self, text: str) -> list[dict[str, Any]]:
         """The requests whose last question was `text`."""
-        return [chat for chat in self.chats if _question(chat) == text]
+        return [chat for chat in self.chats if question_of(chat["body"]) == text]
 
     def config(self, **gateway: Any) -> dict[str, Any]:
         """A config whose one model is this provider's; `gateway` goes under that key."""
@@ -50,11 +53,6 @@ class ProviderProcess:
             "models": {"providers": {"fake": provider}},
             "agents": {"defaults": {"model": {"primary": f"fake/{MODEL}"}}},
         }
-
-
-def _question(chat: dict[str, Any]) -> str:
-    said = [message["content"] for message in chat["body"]["messages"] if message["role"] == "user"]
-    return str(said[-1]).rpartition("\n\n")[2] if said else ""
 
 
 @contextmanager

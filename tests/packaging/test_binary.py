@@ -1,0 +1,251 @@
+"""The frozen binary does what the source does, where there is neither Python nor the source."""
+
+import json
+import re
+import ssl
+import subprocess
+import sysconfig
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+import openclawd
+from tests.fake_provider import open_fake_provider
+from tests.packaging import hidden
+from tests.packaging.frozen import ROOT, FrozenGateway, frozen_gateway
+from tests.process.chats import MAIN, send, text_of
+from tests.support.certificate import server_certificate
+from tests.support.provider_process import KEY, MODEL
+from tests.support.wire_client import wire_client
+
+pytestmark = pytest.mark.binary
+
+COMMANDS = (
+    "",
+    "gateway",
+    "gateway run",
+    "gateway call",
+    "dashboard",
+    "devices list",
+    "health",
+    "logs",
+    "config get",
+)
+BUILD_PYTHON = ROOT / "build" / "venv" / "bin" / "python"
+# The budget of the idle gateway, three times: room for a machine that counts otherwise, none for a leak.
+MOST_RESIDENT_MB = 3 * 45
+
+
+async def asked(gateway: FrozenGateway, message: str) -> dict[str, Any]:
+    """What a chat ends with."""
+    async with wire_client(gateway.port) as client:
+        hello = await client.connect(token=gateway.token)
+        assert hello["type"] == "hello-ok"
+        await send(client, "run", message)
+        return dict((await client.event_of(("chat",), runId="run", state="final"))["payload"])
+
+
+async def failed(gateway: FrozenGateway, message: str) -> str:
+    """The words of a chat that ends in an error."""
+    async with wire_client(gateway.port) as client:
+        await client.connect(token=gateway.token)
+        await send(client, "run", message)
+        return str((await client.event_of(("chat",), runId="run", state="error"))["payload"]["errorMessage"])
+
+
+def provider_config(base_url: str) -> dict[str, Any]:
+    models = [{"id": MODEL, "name": "Fake"}]
+    provider = {"baseUrl": base_url, "apiKey": KEY, "api": "openai-completions", "models": models}
+    return {
+        "models": {"providers": {"fake": provider}},
+        "agents": {"defaults": {"model": {"primary": f"fake/{MODEL}"}}},
+    }
+
+
+# --- what a user does
+
+
+async def test_it_starts_answers_a_chat_and_stops_with_0(binary: Path) -> None:
+    with frozen_gateway(binary) as gateway:
+        final = await asked(gateway, "hello")
+        assert final["sessionKey"] == MAIN
+        assert text_of(final["message"])
+        assert gateway.stop() == 0
+
+
+async def test_it_asks_a_provider_over_http(binary: Path) -> None:
+    async with open_fake_provider(key=KEY) as provider:
+        with frozen_gateway(binary, provider_config(provider.base_url)) as gateway:
+            final = await asked(gateway, "hello")
+    assert text_of(final["message"]) == "You said: hello"
+
+
+async def test_it_asks_a_provider_over_https(binary: Path, tmp_path: Path) -> None:
+    context, certificate = server_certificate(tmp_path)
+    async with open_fake_provider(key=KEY, ssl_context=context) as provider:
+        config = provider_config(f"https://localhost:{provider.port}/v1")
+        with frozen_gateway(binary, config, environment={"SSL_CERT_FILE": str(certificate)}) as gateway:
+            final = await asked(gateway, "hello")
+    assert text_of(final["message"]) == "You said: hello"
+
+
+def test_the_page_is_inside_byte_for_byte(gateway: FrozenGateway) -> None:
+    page = ROOT / "openclawd" / "control_ui"
+    for file in sorted(path for path in page.rglob("*.*") if path.is_file()):
+        with urlopen(f"{gateway.url}{file.relative_to(page)}", timeout=10) as answer:
+            assert answer.read() == file.read_bytes()
+
+
+def test_the_page_has_a_tag_that_saves_asking_again(gateway: FrozenGateway) -> None:
+    with urlopen(gateway.url, timeout=10) as answer:
+        tag = answer.headers["ETag"]
+    with pytest.raises(HTTPError) as again:
+        urlopen(Request(gateway.url, headers={"If-None-Match": tag}), timeout=10)
+    again.value.close()
+    assert again.value.code == 304
+
+
+def test_its_commands_find_it_over_the_owners_socket(gateway: FrozenGateway) -> None:
+    ended = gateway.command("health", "--json")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert json.loads(ended.stdout)["ok"] is True
+
+
+def test_a_link_to_it_starts_it(binary: Path, tmp_path: Path) -> None:
+    link = tmp_path / "openclawd"
+    link.symlink_to(binary)
+    with frozen_gateway(link) as gateway:
+        assert gateway.stop() == 0
+
+
+def test_a_wrong_config_is_78_with_its_line(binary: Path) -> None:
+    with frozen_gateway(binary, "{\n  gateway: { port: 'abc' }, // JSON5\n}", start=False) as gateway:
+        ended = gateway.command("gateway")
+    assert ended.returncode == 78
+    assert 'line 2: gateway.port is "abc"' in ended.stderr
+
+
+def test_the_version_is_the_sources(gateway: FrozenGateway) -> None:
+    assert gateway.command("--version").stdout == f"openclawd {openclawd.__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_is_the_sources(gateway: FrozenGateway, command: str) -> None:
+    # Of the Python that was frozen: argparse changes its mind about columns.
+    source = subprocess.run(
+        [BUILD_PYTHON, "-P", "-m", "openclawd", *command.split(), "--help"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"HOME": str(gateway.home)},
+    )
+    assert gateway.command(*command.split(), "--help").stdout == source.stdout
+
+
+# --- what is inside
+
+
+def test_every_module_of_ours_is_inside(installed: Path) -> None:
+    source, inside = ROOT / "openclawd", installed / "_internal" / "openclawd"
+    modules = {path.relative_to(source).with_suffix("") for path in source.rglob("*.py")}
+    frozen = {path.relative_to(inside).with_suffix("") for path in inside.rglob("*.pyc")}
+    assert frozen == modules
+
+
+def test_nothing_that_ours_asks_for_was_left_out(installed: Path) -> None:
+    missed = (ROOT / "build" / "work" / "openclawd" / "warn-openclawd.txt").read_text().splitlines()
+    asked_for = [line for line in missed if re.search(r"imported by.*\bopenclawd\.", line)]
+    assert asked_for == []
+
+
+def test_the_licence_of_every_part_is_inside(installed: Path) -> None:
+    assert (installed / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    named = {path.name for path in (installed / "licences").iterdir() if any(path.iterdir())}
+    pinned = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    for name in pinned:
+        try:
+            distribution(name)
+        except PackageNotFoundError:
+            continue  # pinned for another platform
+        assert name in named
+    assert {"python", "pyinstaller"} <= named
+
+
+def test_nothing_of_this_folder_or_this_python_is_loaded(gateway: FrozenGateway) -> None:
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("no /proc on this system")
+    assert gateway.process is not None
+    maps = Path(f"/proc/{gateway.process.pid}/maps").read_text()
+    loaded = {line.split(maxsplit=5)[5] for line in maps.splitlines() if "/" in line}
+    installed = str(Path(gateway.program[0]).parent)
+    assert any(path.startswith(installed) and "libpython" in path for path in loaded)
+    assert [path for path in loaded if "python" in path and not path.startswith(installed)] == []
+    assert [path for path in loaded if path.startswith(str(ROOT))] == []
+
+
+def test_its_memory_stays_within_bounds(gateway: FrozenGateway) -> None:
+    if not Path("/proc/self/status").exists():
+        pytest.skip("no /proc on this system")
+    assert gateway.process is not None
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    resident_kb = int(re.findall(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[0])
+    assert resident_kb / 1000 < MOST_RESIDENT_MB
+
+
+# --- on another machine
+
+
+@pytest.fixture
+def _can_hide() -> None:
+    if hidden.why_not() is not None:
+        pytest.skip(f"folders cannot be covered here: {hidden.why_not()}")
+
+
+def pythons() -> list[Path]:
+    """The libraries of every Python that may be here."""
+    own = Path(sysconfig.get_path("stdlib"))
+    return [folder for folder in {own, *Path("/usr/lib").glob("python3*")} if folder.is_dir()]
+
+
+@pytest.mark.usefixtures("_can_hide")
+async def test_it_runs_where_neither_python_nor_the_source_can_be_seen(binary: Path) -> None:
+    covered = [ROOT, *pythons()]
+    with frozen_gateway(hidden.without(covered, binary)) as gateway:
+        assert text_of((await asked(gateway, "hello"))["message"])
+        assert gateway.stop() == 0
+
+
+def elsewhere(binary: Path, bundle: str) -> list[str]:
+    """The binary on a system that keeps its authorities elsewhere; `bundle` is what sh does about that."""
+    default = Path(ssl.get_default_verify_paths().openssl_cafile).parent
+    return hidden.without(
+        [each for each in (default, Path("/etc/ssl")) if each.is_dir()], binary, then=bundle
+    )
+
+
+@pytest.mark.usefixtures("_can_hide")
+async def test_it_finds_the_authorities_of_another_system(binary: Path, tmp_path: Path) -> None:
+    context, certificate = server_certificate(tmp_path)
+    async with open_fake_provider(key=KEY, ssl_context=context) as provider:
+        config = provider_config(f"https://localhost:{provider.port}/v1")
+        with frozen_gateway(
+            elsewhere(binary, f"/bin/cp {certificate} /etc/ssl/ca-bundle.pem"), config
+        ) as gateway:
+            final = await asked(gateway, "hello")
+    assert text_of(final["message"]) == "You said: hello"
+
+
+@pytest.mark.usefixtures("_can_hide")
+async def test_without_any_authorities_of_the_system_it_has_its_own_and_trusts_no_stranger(
+    binary: Path, tmp_path: Path
+) -> None:
+    context, _ = server_certificate(tmp_path)
+    async with open_fake_provider(key=KEY, ssl_context=context) as provider:
+        config = provider_config(f"https://localhost:{provider.port}/v1")
+        with frozen_gateway(elsewhere(binary, ":"), config) as gateway:
+            assert "its certificate is not trusted" in await failed(gateway, "hello")
