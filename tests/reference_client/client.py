@@ -32,6 +32,7 @@ class ReferenceClient:
         self._ids = 0
         self._reports: deque[Report] = deque()
         self._arrived = trio.Condition()
+        self._telling = trio.Lock()
 
     @property
     def reports(self) -> list[Report]:
@@ -91,7 +92,8 @@ class ReferenceClient:
 
     async def _tell(self, do: str, **args: object) -> None:
         assert self._process.stdin is not None
-        await self._process.stdin.send_all(json.dumps({"do": do, **args}).encode() + b"\n")
+        async with self._telling:
+            await self._process.stdin.send_all(json.dumps({"do": do, **args}).encode() + b"\n")
 
     async def _next(self, wanted: Callable[[Report], bool]) -> Report:
         with trio.fail_after(PATIENCE_S):

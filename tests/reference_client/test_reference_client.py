@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from tests.reference_client.client import Answered, ReferenceClient
 from tests.reference_client.conftest import Connecting
@@ -174,6 +175,49 @@ async def test_an_agent_call_that_expects_the_final_answer_gets_it(connected: Co
         assert answer["result"]["payloads"][0]["text"]
         waited = await client.call("agent.wait", {"runId": "run-1"})
         assert waited["status"] == "ok"
+
+
+async def test_it_stops_an_answer_and_keeps_what_was_said(connected: Connecting) -> None:
+    async with connected() as client:
+        await client.hello()
+        await client.call(
+            "chat.send", {"sessionKey": MAIN, "message": "SLOW=200 a long story", "idempotencyKey": "run-1"}
+        )
+        await client.event("chat", runId="run-1", state="delta")
+        stopped = await client.call("chat.abort", {"sessionKey": MAIN, "runId": "run-1"})
+        assert stopped == {"ok": True, "aborted": True, "runIds": ["run-1"]}
+        aborted = await client.event("chat", runId="run-1", state="aborted")
+        history = (await client.call("chat.history", {"sessionKey": MAIN}))["messages"]
+        assert words(history[-1]) == words(aborted["message"])
+
+
+async def test_it_makes_a_session_with_its_first_message_and_goes_on_in_it(connected: Connecting) -> None:
+    async with connected() as client:
+        await client.hello()
+        made = await client.call("sessions.create", {"label": "Errands", "message": "hello"})
+        assert made["runStarted"] is True
+        await client.event("chat", runId=made["runId"], state="final")
+        sent = await client.call("sessions.send", {"key": made["key"], "message": "and more"})
+        await client.event("chat", runId=sent["runId"], state="final")
+        row = (await client.call("sessions.describe", {"key": made["key"]}))["session"]
+        assert (row["label"], row["status"]) == ("Errands", "done")
+        history = await client.call("chat.history", {"sessionKey": made["key"]})
+        assert [message["role"] for message in history["messages"]] == ["user", "assistant"] * 2
+
+
+async def test_a_hundred_requests_at_once_are_all_answered(connected: Connecting) -> None:
+    async with connected() as client:
+        await client.hello()
+        answers: list[object] = []
+
+        async def ask(method: str) -> None:
+            answers.append(await client.call(method))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(50):
+                nursery.start_soon(ask, "health")
+                nursery.start_soon(ask, "sessions.list")
+        assert len(answers) == 100
 
 
 async def test_a_missing_scope_is_named(connected: Connecting) -> None:
