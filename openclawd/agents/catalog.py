@@ -49,7 +49,7 @@ class Unavailable:
     until_ms: int | None = None
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Catalog:
     """The models of one configuration. Close it to close the connections of all its providers."""
 

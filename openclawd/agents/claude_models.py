@@ -59,7 +59,7 @@ _OFF_IS_BETWEEN_TOOLS: Final = frozenset({("sonnet", (5, 5))})
 _CAN_BE_SILENT: Final = frozenset({"opus", "sonnet", "haiku"})
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ThinkingForm:
     """How a model is told to think. Not adaptive: by a budget, and not at all without one."""
 

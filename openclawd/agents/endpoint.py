@@ -28,7 +28,7 @@ _ANTHROPIC_VERSION: Final = "2023-06-01"
 CONNECT_TIMEOUT_S: Final = 10.0
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Patience:
     """How long a provider may be silent, in seconds."""
 
@@ -39,7 +39,7 @@ class Patience:
     between_chunks_s: float = 120.0
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Endpoint:
     """One provider's address and credentials. The hints are whole sentences, each saying one thing to do."""
 

@@ -22,7 +22,7 @@ class ModelRef:
         return f"{self.provider}/{self.model}"
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class ModelEntry:
     """One row of `models.list`. What is not known is None and left out on the wire."""
 

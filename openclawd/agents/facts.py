@@ -3,7 +3,7 @@
 import attrs
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class GatewayFacts:
     """One moment of the gateway. Counts are of now; paths are absolute."""
 

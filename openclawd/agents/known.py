@@ -33,7 +33,7 @@ BUILT_IN: Final = {ANTHROPIC: claude_models.MODELS, OPENAI: openai_models.MODELS
 PREFERRED: Final = {ANTHROPIC: claude_models.DEFAULT_MODEL, OPENAI: openai_models.DEFAULT_MODEL}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class KnownProvider:
     """One provider. `unspoken` names the api of one that cannot be asked; such a one has no models."""
 
@@ -54,7 +54,7 @@ class KnownProvider:
         return self.key_from is None and self.endpoint.address.startswith(_WANT_KEYS)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ProviderStatus:
     """A provider as `models.authStatus` shows it."""
 

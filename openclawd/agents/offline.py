@@ -99,7 +99,7 @@ ollama pull llama3.2 && ollama serve
 ```"""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class OfflineModel:
     """Answers from `facts`, which is asked anew for every answer."""
 

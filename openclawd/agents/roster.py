@@ -16,7 +16,7 @@ DEFAULT_AVATAR: Final = "A"
 _IMAGES: Final = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg"}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class AgentProfile:
     """One agent, ready to be shown."""
 
@@ -61,7 +61,7 @@ class AgentProfile:
         return file
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Roster:
     """Every agent, the default one first; never empty."""
 

@@ -35,7 +35,7 @@ class FileTooLarge(Exception):
     """The file is longer than MAX_FILE_BYTES."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class WorkspaceFile:
     """One of the files; `size` in bytes and the time of the last change are None where there is none."""
 

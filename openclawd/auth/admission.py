@@ -59,7 +59,7 @@ class Policy:
     own_uid: int | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Attempt:
     """One `connect`: who sent it, over which nonce, when. `retry_after_ms` is a limiter's verdict: above
     zero, what can be guessed is refused unexamined."""
@@ -106,7 +106,7 @@ def decide(attempt: Attempt, policy: Policy, devices: DeviceView) -> Admitted | 
     return _admit(case)
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Case:
     """One attempt on its way through the steps; below the line is what they found out."""
 
@@ -121,7 +121,7 @@ class _Case:
     judgement: Judgement = _UNJUDGED
     credential: str = NO_CREDENTIAL
     device: ProvenDevice | None = None
-    device_token: str | None = attrs.field(default=None, repr=False)
+    device_token: str | None = None
     pairing: PairingAsk | None = None
 
     @property

@@ -29,7 +29,7 @@ class SharedAuth:
     password: Secret | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Judgement:
     """`failure` is None when the client may pass; `by_secret` is True when a shared secret proved it."""
 

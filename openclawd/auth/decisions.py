@@ -106,7 +106,7 @@ class Admitted:
         }
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Refused:
     """The connection ends: `error` goes out as the `res` (None: no `res`), then `close`.
 

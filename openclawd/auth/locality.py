@@ -21,7 +21,7 @@ _FORWARDING_HEADERS: Final = frozenset(
 _FORWARDING_PREFIX: Final = "x-forwarded-"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Peer:
     """What the transport and the upgrade request say about a connection.
 

@@ -1,7 +1,6 @@
 """What command lines share: a parser with kind errors, and options that mean the same everywhere."""
 
 import argparse
-import difflib
 import functools
 import re
 import sys
@@ -33,6 +32,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         found = _INVALID_CHOICE.search(message)
         if found:
+            # Imported here, as a start says nothing wrong.
+            import difflib
+
             choices = re.findall(r"[\w-]+", found["choices"])
             near = difflib.get_close_matches(found["word"], choices, n=1)
             meant = f"Did you mean {near[0]!r}? " if near else ""

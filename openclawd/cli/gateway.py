@@ -1,7 +1,6 @@
 """`openclawd gateway`: run it, ask it, see how it is."""
 
 import argparse
-import difflib
 import gc
 import json
 from collections.abc import Mapping
@@ -111,6 +110,8 @@ def _call(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         except Failure as failure:
             offered = rpc.hello.get("features", {}).get("methods", [])
             if failure.cure is None and arguments.method not in offered:
+                import difflib
+
                 near = difflib.get_close_matches(arguments.method, offered, n=1)
                 failure.cure = f"Did you mean: openclawd gateway call {near[0]}" if near else None
             raise

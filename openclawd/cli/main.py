@@ -22,7 +22,14 @@ from openclawd.daemon.exit_codes import ExitCode
 _INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
 
-_FAMILIES: Final = (gateway, dashboard, devices, health, logs, config)
+_FAMILIES: Final = {
+    "gateway": gateway,
+    "dashboard": dashboard,
+    "devices": devices,
+    "health": health,
+    "logs": logs,
+    "config": config,
+}
 
 _EXAMPLES: Final = """\
 start here:
@@ -44,7 +51,8 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
             stream.reconfigure(errors="backslashreplace")
     as_json = False
     try:
-        arguments = _parser().parse_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        arguments = _parser(words).parse_args(words)
         as_json = getattr(arguments, "json", False)
         handler: Handler = arguments.handler
         code = handler(arguments, environ)
@@ -67,7 +75,8 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
     return code
 
 
-def _parser() -> Parser:
+def _parser(words: Sequence[str]) -> Parser:
+    """For this command line: where it begins with a command, the others are left out, as they take time."""
     parser = Parser(
         prog="openclawd",
         description="The OpenClaw Gateway as a small, fast, supervised daemon.",
@@ -75,7 +84,8 @@ def _parser() -> Parser:
     )
     parser.add_argument("-V", "--version", action="version", version=f"openclawd {openclawd.__version__}")
     families = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
-    for family in _FAMILIES:
+    named = [family for name, family in _FAMILIES.items() if name in words[:1]]
+    for family in named or _FAMILIES.values():
         family.add_commands(families)
     return parser
 

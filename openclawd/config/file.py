@@ -14,7 +14,6 @@ import attrs
 
 from openclawd.config import reading
 from openclawd.config.atomic import write_atomic
-from openclawd.config.covered import StillCovered, uncovered
 from openclawd.config.load import LoadedConfig, load_text, read_bytes
 from openclawd.config.paths import Paths
 from openclawd.config.problems import ConfigError, ConfigProblem
@@ -95,6 +94,8 @@ class ConfigFile:
 
     def _whole(self, raw: str, before: CurrentFile) -> str:
         """The text to write. Raises ConfigError."""
+        from openclawd.config.covered import StillCovered, uncovered
+
         source = str(before.paths.config_file)
         try:
             reading.parse(raw)

@@ -17,7 +17,6 @@ from openclawd.config import reading
 from openclawd.config.model import Config
 from openclawd.config.paths import Paths
 from openclawd.config.problems import ConfigError, ConfigProblem, UsageError
-from openclawd.config.secret_names import hides, is_secret_path
 from openclawd.config.structure import Finding, format_path, notices, structure
 from openclawd.config.substitution import given_variables, overlaid
 
@@ -129,6 +128,8 @@ def _shown(value: object, path: tuple[str | int, ...]) -> str:
         return "an object"
     if isinstance(value, list):
         return "a list"
+    from openclawd.config.secret_names import hides, is_secret_path
+
     if is_secret_path(path) or hides(value, path):
         return "***"
     text = repr(value) if isinstance(value, float) else orjson.dumps(value).decode()

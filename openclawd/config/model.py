@@ -38,7 +38,7 @@ AuthMode = Literal["none", "token", "password", "trusted-proxy"]
 LogLevel = Literal["silent", "fatal", "error", "warn", "info", "debug", "trace"]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Auth:
     """gateway.auth; `mode` is derived when it is absent: password if one is configured, else token."""
 
@@ -49,7 +49,7 @@ class Auth:
     password: Secret | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ControlUi:
     """gateway.controlUi"""
 
@@ -64,7 +64,7 @@ class ControlUi:
     dangerously_disable_device_auth: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Tls:
     """gateway.tls"""
 
@@ -73,7 +73,7 @@ class Tls:
     enabled: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Tailscale:
     """gateway.tailscale"""
 
@@ -82,7 +82,7 @@ class Tailscale:
     mode: Literal["off", "serve", "funnel"] = "off"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Gateway:
     """gateway; no `mode` means local."""
 
@@ -100,7 +100,7 @@ class Gateway:
     tailscale: Tailscale = Tailscale()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ModelChoice:
     """A model by name (`provider/model`). The file may give the name alone."""
 
@@ -111,7 +111,7 @@ class ModelChoice:
     fallbacks: tuple[Text, ...] | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class AgentDefaults:
     """agents.defaults"""
 
@@ -123,7 +123,7 @@ class AgentDefaults:
     timeout_seconds: Count = Count(600)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Identity:
     """agents.list[].identity"""
 
@@ -135,7 +135,7 @@ class Identity:
     avatar: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Agent:
     """One of agents.list (with `id`) or of agents.entries (the key is the id)."""
 
@@ -150,7 +150,7 @@ class Agent:
     identity: Identity = Identity()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Agents:
     """agents; v3 lists them, v4 has a table of them."""
 
@@ -167,7 +167,7 @@ class Agents:
         return (*self.list, *entries)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class PriceTier:
     """models.providers.*.models[].cost.tieredPricing[]: prices of prompts from `range[0]` tokens on."""
 
@@ -178,7 +178,7 @@ class PriceTier:
     cache_write: Amount = Amount(0.0)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Cost:
     """models.providers.*.models[].cost: US dollars a million tokens; unknown without both of the first."""
 
@@ -191,7 +191,7 @@ class Cost:
     tiered_pricing: tuple[PriceTier, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ModelEntry:
     """models.providers.*.models[]; a model without a name is called by its id."""
 
@@ -207,7 +207,7 @@ class ModelEntry:
     cost: Cost | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Provider:
     """models.providers.*"""
 
@@ -221,7 +221,7 @@ class Provider:
     models: tuple[ModelEntry, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Models:
     """models"""
 
@@ -232,7 +232,7 @@ class Models:
     providers: Mapping[str, Provider] = attrs.field(factory=dict)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Session:
     """session"""
 
@@ -243,7 +243,7 @@ class Session:
     scope: Literal["per-sender", "global"] = "per-sender"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Assistant:
     """ui.assistant"""
 
@@ -253,7 +253,7 @@ class Assistant:
     avatar: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Ui:
     """ui"""
 
@@ -263,7 +263,7 @@ class Ui:
     assistant: Assistant = Assistant()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Logging:
     """logging"""
 
@@ -273,21 +273,21 @@ class Logging:
     level: LogLevel = "info"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Env:
     """env; stock lets variables stand in `vars` or beside it. They count where the environment has none."""
 
     variables: Mapping[str, Secret] = attrs.field(factory=dict)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Own:
     """openclawd: the only section that stock does not know."""
 
     public_origin: Origin | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Config:
     """The whole file."""
 

@@ -57,7 +57,7 @@ _TEXTS: Final = frozenset(
 _ABSENT: Final = object()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Finding:
     """One thing that is wrong at `path`: `value` is not `expected`, or the sentence `said` says it all."""
 
@@ -68,7 +68,7 @@ class Finding:
     hint: str | None = None
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Outcome:
     """What was found on the way. With findings, the Config is not to be used."""
 

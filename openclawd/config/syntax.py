@@ -37,7 +37,7 @@ class Child:
     value: "Node"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Node:
     """A value: text[start:end]. `children` is None for scalars."""
 
@@ -63,7 +63,7 @@ class Node:
         return {child.key: child for child in self.children or ()}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Syntax:
     """A scanned text. `root` is None when there is nothing but white space and comments."""
 

@@ -82,7 +82,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Sockets:
     """Where the house listens."""
 
@@ -368,7 +368,7 @@ def _hint_at_secret_in_url(request: Request) -> None:
         )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Address:
     """The other end of a connection, as the kernel tells it."""
 

@@ -65,7 +65,7 @@ class _Terminal(logging.Handler):
             self._stream.flush()
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class Logging:
     """What `configure_logging` set up; `close()` takes it down again."""
 

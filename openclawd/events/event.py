@@ -7,7 +7,7 @@ import attrs
 from openclawd.protocol.versions import V4
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Event:
     """One thing to tell clients.
 

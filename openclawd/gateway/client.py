@@ -47,7 +47,7 @@ MAX_UNAUTHORISED: Final = 10
 _log = logging.getLogger("openclawd.client")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Client:
     """What the rest of the house knows of an admitted connection; a hub Member and a method Caller."""
 

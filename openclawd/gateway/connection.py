@@ -61,7 +61,7 @@ REFUSAL_TIMEOUT_S: Final = 5.0
 _log = logging.getLogger("openclawd.admission")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Greeting:
     """What every hello-ok says, whoever it is for."""
 
@@ -77,7 +77,7 @@ class Greeting:
     uptime_ms: Callable[[], int]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Desk:
     """What a connection needs of the house to become a client."""
 
@@ -95,7 +95,7 @@ class Desk:
     now_ms: Callable[[], int]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Accepted:
     """An admission whose consequences are on disk, and the id of the request that it answers."""
 

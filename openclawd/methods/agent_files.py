@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Final
 
-import attrs
 import trio
 
 from openclawd.agents import workspace
@@ -11,6 +10,7 @@ from openclawd.agents.roster import AgentProfile
 from openclawd.agents.workspace import FILE_NAMES, FileTooLarge, UnsafeFile, WorkspaceFile
 from openclawd.auth.scopes import READ
 from openclawd.methods.method import Call, MethodTable
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request, unavailable
 from openclawd.protocol.versions import V4
@@ -23,14 +23,14 @@ _EXPECTED: Final = frozenset({"AGENTS.md", "BOOTSTRAP.md"})
 AGENT_FILES = MethodTable()
 
 
-@attrs.frozen
+@params
 class AgentFilesListParams:
     """Whose files."""
 
     agent_id: NonEmptyStr
 
 
-@attrs.frozen
+@params
 class AgentFilesGetParams:
     """Which of them."""
 

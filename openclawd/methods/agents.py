@@ -1,12 +1,11 @@
 """Agents and their tools: who there is to talk to."""
 
-import attrs
-
 from openclawd.agents.catalog import Catalog
 from openclawd.agents.roster import AgentProfile
 from openclawd.agents.thinking import thinking_default, thinking_levels
 from openclawd.auth.scopes import READ
 from openclawd.methods.method import Call, MethodTable, NoParams
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request
 from openclawd.protocol.versions import V4
@@ -14,7 +13,7 @@ from openclawd.protocol.versions import V4
 AGENTS = MethodTable()
 
 
-@attrs.frozen
+@params
 class AgentIdentityParams:
     """By agent, or by a session of it; the default agent without either."""
 
@@ -22,7 +21,7 @@ class AgentIdentityParams:
     session_key: str | None = None
 
 
-@attrs.frozen
+@params
 class ToolsCatalogParams:
     """`tools.catalog`."""
 

@@ -7,6 +7,7 @@ import attrs
 
 from openclawd.auth.scopes import ADMIN, WRITE
 from openclawd.methods.method import Call, MethodTable
+from openclawd.methods.params import params
 from openclawd.methods.refused import NO_CHANNELS, NO_TOOLS, Provenance, refuse, refuse_provenance
 from openclawd.methods.sender import sender_of
 from openclawd.protocol.codec import NonEmptyStr, NonNegativeInt, PositiveInt
@@ -22,7 +23,7 @@ _UNSAID: Final = NonEmptyStr("")
 CHAT = MethodTable()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class GoalIntent:
     """v4's start of a goal."""
 
@@ -31,7 +32,7 @@ class GoalIntent:
     issued_at_ms: NonNegativeInt
 
 
-@attrs.frozen
+@params
 class ChatSendParams:
     """`chat.send` of both generations. The idempotency key becomes the run id.
 
@@ -79,7 +80,7 @@ _REFUSED: Final = {
 }
 
 
-@attrs.frozen
+@params
 class ChatAbortParams:
     """`chat.abort`: one run, or every run of the session; no run has side runs that could be preserved."""
 
@@ -89,7 +90,7 @@ class ChatAbortParams:
     preserve_side_runs: bool = False
 
 
-@attrs.frozen
+@params
 class ChatInjectParams:
     """`chat.inject`: words of the gateway, which no model reads."""
 

@@ -2,10 +2,9 @@
 
 from typing import Literal
 
-import attrs
-
 from openclawd.auth.scopes import READ
 from openclawd.methods.method import Call, MethodTable
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request
 from openclawd.sessions.commands import COMMANDS, CommandInfo
@@ -13,7 +12,7 @@ from openclawd.sessions.commands import COMMANDS, CommandInfo
 COMMANDS_LIST = MethodTable()
 
 
-@attrs.frozen
+@params
 class CommandsListParams:
     """`commands.list`. Commands are the same for every agent, session and provider, and all of them text."""
 

@@ -5,7 +5,7 @@ The answers tell of the file as it is now; the gateway runs with what it read wh
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -17,8 +17,8 @@ from openclawd import __version__
 from openclawd.auth.scopes import ADMIN, READ
 from openclawd.config.file import BaseHashMissing, BaseHashStale, CurrentFile
 from openclawd.config.problems import ConfigError, ConfigProblem
-from openclawd.config.redact import redact, redact_text
 from openclawd.methods.method import Call, MethodTable, NoParams
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request, unavailable
 from openclawd.protocol.versions import V4
@@ -33,7 +33,7 @@ CONFIG = MethodTable()
 _log = logging.getLogger("openclawd.config")
 
 
-@attrs.frozen
+@params
 class ConfigSetParams:
     """`config.set`: the whole text; `base_hash` is that of the `config.get` that it began with."""
 
@@ -41,7 +41,7 @@ class ConfigSetParams:
     base_hash: NonEmptyStr | None = None
 
 
-@attrs.frozen
+@params
 class ConfigSchemaLookupParams:
     """`config.schema.lookup`: `agents.list[0].model`, say."""
 
@@ -58,7 +58,7 @@ async def config_get(call: Call, _params: NoParams) -> object:
         return answer
     return answer | {
         "sourceConfig": answer["parsed"],
-        "runtimeConfig": redact(file.applied.document),
+        "runtimeConfig": _redacted(file.applied.document),
         "includedPaths": [],
         "configRevisionHash": current.hash,
         "appliedConfigHash": file.applied.hash,
@@ -85,7 +85,7 @@ async def config_set(call: Call, params: ConfigSetParams) -> object:
     return {
         "ok": True,
         "path": str(current.paths.config_file),
-        "config": redact(current.document),
+        "config": _redacted(current.document),
         "hash": current.hash,
         "restartRequired": current.hash != file.applied.hash,
     }
@@ -124,7 +124,9 @@ def config_answer(current: CurrentFile) -> dict[str, Any]:
 
     `${VAR}` stays in every form: an editor that saves what it was given must not write secrets into the file.
     """
-    document = redact(current.document)
+    from openclawd.config.redact import redact_text
+
+    document = _redacted(current.document)
     return {
         "path": str(current.paths.config_file),
         "exists": current.exists,
@@ -138,6 +140,12 @@ def config_answer(current: CurrentFile) -> dict[str, Any]:
         "warnings": [{"path": "", "message": notice} for notice in current.notices],
         "legacyIssues": [],
     }
+
+
+def _redacted(document: Mapping[str, object]) -> dict[str, object]:
+    from openclawd.config.redact import redact
+
+    return redact(document)
 
 
 def _issues(problems: tuple[ConfigProblem, ...]) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ import attrs
 
 from openclawd.auth.scopes import READ
 from openclawd.methods.method import Call, MethodTable, NoParams
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr, NonNegativeInt
 from openclawd.protocol.versions import V4
 
@@ -16,7 +17,7 @@ _EMPTY_REVISION: Final = "0"
 CRON = MethodTable()
 
 
-@attrs.frozen
+@params
 class CronListParams:
     """`cron.list`: which jobs, in which order. The last seven came with v4."""
 

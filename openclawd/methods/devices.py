@@ -1,26 +1,25 @@
 """Devices: who is paired, who waits, and the human act that lets one in."""
 
-import attrs
-
 from openclawd.auth.devices import NotCovered
 from openclawd.auth.pairing import PairedDevice, PairingRequest
 from openclawd.auth.scopes import NODE, PAIRING
 from openclawd.events.event import Event
 from openclawd.methods.method import Call, MethodTable, NoParams
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request
 
 DEVICES = MethodTable()
 
 
-@attrs.frozen
+@params
 class PairingDecisionParams:
     """Which waiting request."""
 
     request_id: NonEmptyStr
 
 
-@attrs.frozen
+@params
 class DeviceParams:
     """Which paired device."""
 

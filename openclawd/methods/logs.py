@@ -9,11 +9,12 @@ import trio
 
 from openclawd.auth.scopes import READ
 from openclawd.methods.method import Call, MethodTable
+from openclawd.methods.params import params
 
 LOGS = MethodTable()
 
 
-@attrs.frozen
+@params
 class LogsTailParams:
     """`cursor` is the byte offset that the last answer gave."""
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 
+from openclawd.methods.params import finished
 from openclawd.methods.services import Services
 
 P = TypeVar("P")
@@ -35,7 +36,7 @@ class Caller(Protocol):
     def device_id(self) -> str | None: ...
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Call:
     """One request on its way to a handler.
 
@@ -48,26 +49,31 @@ class Call:
     respond: Callable[[object], None]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class AnyParams:
     """For methods that take whatever they are given, as stock does."""
 
     given: object
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class NoParams:
     """For methods that take none: an empty object."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Method:
     """A row of the table. `scope` None: whoever is connected, in either role."""
 
     name: str
     scope: str | None
-    params: type[Any]
+    _params: type[Any]
     handler: Handler
+
+    @property
+    def params(self) -> type[Any]:
+        """The class of its params, ready for use."""
+        return finished(self._params)
 
 
 class MethodTable:

@@ -2,14 +2,13 @@
 
 from typing import Literal
 
-import attrs
-
 from openclawd.agents.catalog import Catalog
 from openclawd.agents.entries import ModelEntry
 from openclawd.agents.known import ProviderStatus
 from openclawd.agents.thinking import thinking_default, thinking_levels
 from openclawd.auth.scopes import READ
 from openclawd.methods.method import Call, MethodTable
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request
 from openclawd.protocol.versions import V4
@@ -17,7 +16,7 @@ from openclawd.protocol.versions import V4
 MODELS = MethodTable()
 
 
-@attrs.frozen
+@params
 class ModelsListParams:
     """`models.list`. Every view shows the same: nothing is offered that was not configured or found.
 
@@ -33,7 +32,7 @@ class ModelsListParams:
     include_details: bool = False
 
 
-@attrs.frozen
+@params
 class ModelsAuthStatusParams:
     """`models.authStatus`. Keys belong to the gateway, whichever the agent; nothing is kept to refresh."""
 

@@ -7,6 +7,7 @@ import attrs
 
 from openclawd.auth.scopes import READ
 from openclawd.methods.method import Call, MethodTable
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr, PositiveInt
 from openclawd.protocol.limits import MAX_EXACT_INT
 from openclawd.sessions.history import MAX_TEXT_CHARS
@@ -20,7 +21,7 @@ _MAX_RUN_IDS: Final = 1000
 READING: Final = MethodTable()
 
 
-@attrs.frozen
+@params
 class ChatHistoryParams:
     """`chat.history`: the newest `limit` messages but for the newest `offset`, or those around one.
 
@@ -58,7 +59,7 @@ class ChatHistoryParams:
         )
 
 
-@attrs.frozen
+@params
 class ChatMessageGetParams:
     """`chat.message.get`: one message, by the `id` of its `__openclaw`."""
 
@@ -70,7 +71,7 @@ class ChatMessageGetParams:
     )
 
 
-@attrs.frozen
+@params
 class ChatAttachmentGetParams:
     """`chat.attachment.get` (ours): a file, by the `attachmentId` in its message."""
 

@@ -16,14 +16,14 @@ NO_WORKSPACES: Final = "agents work in no directory here"
 ONE_KIND: Final = "sessions have one kind here"
 
 
-def refuse(params: attrs.AttrsInstance, why: Mapping[str, str]) -> None:
+def refuse(params: object, why: Mapping[str, str]) -> None:
     """Refuse the first of these attributes that asks for something. False, empty and absent ask nothing."""
     for name, reason in why.items():
         if getattr(params, name):
             raise invalid_request(f"{camel_case(name)} cannot be kept: {reason}")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Provenance:
     """Who a message comes from. Here every one is somebody's who is connected."""
 

@@ -8,6 +8,7 @@ import attrs
 
 from openclawd.auth.scopes import WRITE
 from openclawd.methods.method import Call, MethodTable
+from openclawd.methods.params import params
 from openclawd.methods.refused import (
     NO_CHANNELS,
     NO_TOOLS,
@@ -30,7 +31,7 @@ _WAIT_MS: Final = 30_000
 RUNS: Final = MethodTable()
 
 
-@attrs.frozen
+@params
 class AgentParams:
     """`agent` of both generations. The idempotency key becomes the run id; `timeout` is in seconds.
 
@@ -112,7 +113,7 @@ _REFUSED: Final = {
 }
 
 
-@attrs.frozen
+@params
 class AgentWaitParams:
     """`agent.wait`."""
 

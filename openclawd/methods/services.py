@@ -18,7 +18,7 @@ from openclawd.vitals.health import Health
 from openclawd.vitals.presence import PresenceList
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RunningGateway:
     """The process, for administrators: ours, beside what stock's `status` tells."""
 
@@ -30,7 +30,7 @@ class RunningGateway:
     log_file: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Services:
     """One gateway's parts."""
 

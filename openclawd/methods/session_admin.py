@@ -10,6 +10,7 @@ import attrs
 
 from openclawd.auth.scopes import ADMIN, READ
 from openclawd.methods.method import Call, MethodTable
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request
 from openclawd.protocol.fields import wire_fields
@@ -35,7 +36,7 @@ _ABSENT: Final[Any] = _Absent()
 _NULLABLE: Final = {"nullable": True}
 
 
-@attrs.frozen
+@params
 class SessionsPatchParams:
     """`sessions.patch` of both generations. What is absent stays as it is."""
 
@@ -99,7 +100,7 @@ _ADDRESSES: Final = frozenset(
 )
 
 
-@attrs.frozen
+@params
 class SessionsResetParams:
     """`sessions.reset`. Why it is done makes no difference."""
 
@@ -108,7 +109,7 @@ class SessionsResetParams:
     reason: Literal["new", "reset"] = "reset"
 
 
-@attrs.frozen
+@params
 class SessionsDeleteParams:
     """`sessions.delete`. There are no hooks to tell (`emitLifecycleHooks`)."""
 
@@ -122,7 +123,7 @@ class SessionsDeleteParams:
     archived_only: bool = False
 
 
-@attrs.frozen
+@params
 class SessionsCompactParams:
     """`sessions.compact`."""
 
@@ -131,7 +132,7 @@ class SessionsCompactParams:
     max_lines: int | None = attrs.field(default=None, metadata={"minimum": 1})
 
 
-@attrs.frozen
+@params
 class SessionsResolveParams:
     """`sessions.resolve`: one of the first four."""
 
@@ -147,7 +148,7 @@ class SessionsResolveParams:
     allow_missing: bool = False
 
 
-@attrs.frozen
+@params
 class SessionsPreviewParams:
     """`sessions.preview`."""
 

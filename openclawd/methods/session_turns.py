@@ -9,6 +9,7 @@ import attrs
 from openclawd.auth.scopes import READ, WRITE
 from openclawd.methods.chat import MAX_TIMEOUT_MS
 from openclawd.methods.method import Call, MethodTable
+from openclawd.methods.params import params
 from openclawd.methods.refused import NO_TOOLS, NO_WORKSPACES, ONE_KIND, refuse
 from openclawd.methods.sender import sender_of
 from openclawd.protocol.codec import NonEmptyStr
@@ -19,7 +20,7 @@ from openclawd.sessions.rows import entry
 SESSION_TURNS: Final = MethodTable()
 
 
-@attrs.frozen
+@params
 class SessionsCreateParams:
     """`sessions.create`. Changing nothing here: `fast_mode`, `emit_command_hooks` (there are neither)."""
 
@@ -79,7 +80,7 @@ _REFUSED: Final = {
 _SETTINGS: Final = {"label": "label", "model": "model", "thinking_level": "thinkingLevel"}
 
 
-@attrs.frozen
+@params
 class SessionsSendParams:
     """`sessions.send`: `chat.send` to a session that is there."""
 
@@ -92,7 +93,7 @@ class SessionsSendParams:
     idempotency_key: NonEmptyStr | None = None
 
 
-@attrs.frozen
+@params
 class SessionsAbortParams:
     """`sessions.abort`: a run, or what the session does now; with `clear_queued` also what waits in it."""
 
@@ -102,7 +103,7 @@ class SessionsAbortParams:
     clear_queued: bool = False
 
 
-@attrs.frozen
+@params
 class SessionsDescribeParams:
     """`sessions.describe`. Title and preview are always there, as they cost nothing."""
 

@@ -6,6 +6,7 @@ import attrs
 
 from openclawd.auth.scopes import ADMIN, READ, allows
 from openclawd.methods.method import AnyParams, Call, MethodTable
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr, unstructure
 from openclawd.protocol.versions import V4
 from openclawd.sessions.registry import SessionsQuery
@@ -17,7 +18,7 @@ SESSIONS = MethodTable()
 _DEFAULT_LIMIT: Final = 100
 
 
-@attrs.frozen
+@params
 class SessionsListParams:
     """`sessions.list`. Nobody owns a session here: what is asked for by owner is not there."""
 

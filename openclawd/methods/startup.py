@@ -2,20 +2,19 @@
 
 from typing import Final, cast
 
-import attrs
-
 from openclawd.auth.scopes import READ
 from openclawd.methods.agents import agents_list
 from openclawd.methods.commands import CommandsListParams, commands_list
 from openclawd.methods.method import Call, MethodTable, NoParams
 from openclawd.methods.models import ModelsListParams, models_list
+from openclawd.methods.params import params
 from openclawd.methods.reading import ChatHistoryParams, chat_history
 from openclawd.protocol.codec import NonEmptyStr
 
 STARTUP: Final = MethodTable()
 
 
-@attrs.frozen
+@params
 class ChatMetadataParams:
     """`chat.metadata`: for an agent, or the one of a session."""
 

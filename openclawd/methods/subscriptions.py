@@ -5,18 +5,17 @@ A connection that has left is forgotten, so a client subscribes again after each
 
 from typing import Final, Literal
 
-import attrs
-
 from openclawd.auth.scopes import READ
 from openclawd.events.subscriptions import MAX_SESSIONS, TooManySubscriptions
 from openclawd.methods.method import Call, MethodTable, NoParams
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request
 
 SUBSCRIPTIONS: Final = MethodTable()
 
 
-@attrs.frozen
+@params
 class OneSession:
     """Which session; `agent_id` says whose, where the key alone does not."""
 
@@ -24,7 +23,7 @@ class OneSession:
     agent_id: NonEmptyStr | None = None
 
 
-@attrs.frozen
+@params
 class SessionMessages(OneSession):
     """The same, and whether its approvals are wanted, too."""
 

@@ -1,14 +1,13 @@
 """Updates: there is no updater yet, and every answer says so."""
 
-import attrs
-
 from openclawd.auth.scopes import ADMIN
 from openclawd.methods.method import Call, MethodTable
+from openclawd.methods.params import params
 
 UPDATE = MethodTable()
 
 
-@attrs.frozen
+@params
 class UpdateStatusParams:
     """`update.status`; what it asks to refresh is a checkout of stock's, which this gateway is not."""
 

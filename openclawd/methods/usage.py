@@ -7,6 +7,7 @@ import attrs
 
 from openclawd.auth.scopes import READ
 from openclawd.methods.method import AnyParams, Call, MethodTable, NoParams
+from openclawd.methods.params import params
 from openclawd.protocol.codec import InvalidValue, NonEmptyStr, structure
 from openclawd.protocol.errors import invalid_request
 from openclawd.protocol.fields import wire_fields
@@ -16,7 +17,7 @@ from openclawd.sessions.days import Mode, Range, Span
 USAGE: Final = MethodTable()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class UsageCostParams:
     """What `usage.cost` understands; the rest of its params it lets pass, as stock does."""
 
@@ -29,7 +30,7 @@ class UsageCostParams:
     range: Range | None = None
 
 
-@attrs.frozen
+@params
 class SessionsUsageParams:
     """`sessions.usage`. What a session's context weighs is not measured (`includeContextWeight`), and
     former conversations of a key always count with it (`groupBy`, `includeHistorical`).
@@ -50,7 +51,7 @@ class SessionsUsageParams:
     include_context_weight: bool = False
 
 
-@attrs.frozen
+@params
 class CurveParams:
     """`sessions.usage.timeseries`."""
 
@@ -58,7 +59,7 @@ class CurveParams:
     agent_id: NonEmptyStr | None = None
 
 
-@attrs.frozen
+@params
 class LogParams:
     """`sessions.usage.logs`."""
 

@@ -7,6 +7,7 @@ import attrs
 
 from openclawd.auth.scopes import ADMIN, NODE, READ, WRITE, allows
 from openclawd.methods.method import AnyParams, Call, MethodTable, NoParams
+from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request, unavailable
 from openclawd.vitals.health import without_keys
@@ -50,7 +51,7 @@ def system_event(call: Call, params: AnyParams) -> object:
     return {"ok": True}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class WakeParams:
     """`wake`: `now` wants a heartbeat at once, and there are none yet."""
 
@@ -75,7 +76,7 @@ def last_heartbeat(_call: Call, _params: NoParams) -> object:
     return None
 
 
-@attrs.frozen
+@params
 class ChannelsStatusParams:
     """`channels.status`: both change how long a probe of the channels may take, and there are none."""
 

@@ -33,7 +33,7 @@ ALWAYS: Final = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-
 _log = logging.getLogger("openclawd.http")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Request:
     """A parsed head. `path` is percent-decoded; `headers` have lower-case names, repeated ones apart."""
 
@@ -52,7 +52,7 @@ class Request:
         return tuple(value for key, value in self.headers if key == name)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Response:
     """An answer. HEAD gets the same headers without `body`."""
 

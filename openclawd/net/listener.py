@@ -26,7 +26,7 @@ _FATAL: Final = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}
 _log = logging.getLogger("openclawd.listener")
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Slot:
     """One connection's place."""
 

@@ -34,7 +34,7 @@ _PAGE: Final = (
 _NOT_CACHED: Final = (("Cache-Control", "no-cache"),)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Readiness:
     """Whether the gateway takes work, and what keeps it from doing so."""
 
@@ -42,7 +42,7 @@ class Readiness:
     uptime_ms: int
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class PageConfig:
     """What the page learns before it connects: `base_path` is empty or starts with a slash and does not end
     in one.

@@ -54,7 +54,7 @@ _COMPRESSIBLE: Final = {
 _FILE_SUFFIXES: Final = frozenset(_CONTENT_TYPES) - {".html"}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _File:
     stamp: tuple[int, int]
     content_type: str

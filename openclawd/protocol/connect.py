@@ -96,7 +96,7 @@ class AuthParams:
     agent_runtime_identity_token: str | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class WorkerRuns:
     """v4: what a worker host can run. Accepted; this gateway has no workers."""
 
@@ -106,7 +106,7 @@ class WorkerRuns:
     bundle_prewarm: PositiveInt | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ModelCatalog:
     """v4: the session whose model list the client wants pushed."""
 

@@ -38,7 +38,7 @@ _IMPLIED: Final[Mapping[object, tuple[type, Mapping[str, int]]]] = {
 _COERCED: Final = (list, dict, set, frozenset)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class WireField:
     """One attribute as the wire sees it."""
 

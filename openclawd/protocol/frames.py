@@ -35,7 +35,7 @@ class Request:
     params: object | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _RequestFrame:
     type: Literal["req"]
     id: NonEmptyStr

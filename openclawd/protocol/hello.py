@@ -39,7 +39,7 @@ class SessionDefaults:
     model_configured: bool | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class PrivateFacts:
     """What only an administrator's hello-ok holds."""
 

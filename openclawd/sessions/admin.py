@@ -37,7 +37,7 @@ COMPACTION_TIMEOUT_S: Final = 600.0
 _QUIET: Final = frozenset({"unread", "pinned", "archived"})
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Live:
     """The sessions at work, as far as they are needed here; keys are canonical."""
 

@@ -36,7 +36,7 @@ _NO_SUMMARY: Final = (
 _log = logging.getLogger("openclawd.sessions")
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Ask:
     """What is asked for in one run, whichever model answers. `events` are taken once, for all of them."""
 

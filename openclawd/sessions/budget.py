@@ -38,7 +38,7 @@ def tokens_of_bytes(size: int) -> int:
     return -(-size // _BYTES_PER_TOKEN) + _MESSAGE_TOKENS
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Budget:
     """The window of one model and the longest answer it may give, as far as they are known."""
 

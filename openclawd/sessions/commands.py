@@ -36,7 +36,7 @@ class Command:
     text: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Argument:
     """What may be written behind a command; never required."""
 
@@ -45,7 +45,7 @@ class Argument:
     choices: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class CommandInfo:
     """A row of `/help` and of `commands.list`."""
 

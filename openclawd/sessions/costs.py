@@ -29,7 +29,7 @@ _MAX_LOGS: Final = 1_000
 _LOG_CHARS: Final = 2_000
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class UsageQuery:
     """What `sessions.usage` is asked for."""
 

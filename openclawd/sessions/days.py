@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Final, Literal
-from zoneinfo import ZoneInfo
 
 import attrs
 
@@ -33,7 +32,7 @@ _MIN_OFFSET: Final = timedelta(hours=-12)
 _MAX_OFFSET: Final = timedelta(hours=14)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Span:
     """Which days are meant, as a client says it (protocol.md 6.2)."""
 
@@ -69,6 +68,9 @@ class Span:
     def _zone(self) -> tzinfo | None:
         """None is the gateway's own."""
         if self.time_zone is not None:
+            # Imported here: a start would pay for what few ask for.
+            from zoneinfo import ZoneInfo
+
             try:
                 return ZoneInfo(self.time_zone)
             except (LookupError, ValueError, OSError) as error:

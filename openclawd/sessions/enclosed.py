@@ -19,7 +19,7 @@ _TOO_MANY: Final = "newer images take its place"
 _GONE: Final = "it is no longer kept"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Files:
     """The files of one message, ready to be sent: its pictures, and what stands above its words."""
 
@@ -41,7 +41,7 @@ async def load_files(
     return {place: await loading.files(stored[place]) for place in reversed(places)}
 
 
-@attrs.define
+@attrs.define(eq=False, repr=False)
 class _Loading:
     """One request being filled."""
 

@@ -19,7 +19,7 @@ MAX_PREVIEWS: Final = 64
 _NOT_SLUG: Final = re.compile(r"[\W_]+")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Reference:
     """What is known of a session: one of the first four."""
 

@@ -33,7 +33,7 @@ LEFT_OUT_V4: Final = frozenset({"details"})
 _TEXTS: Final = ("text", "thinking", "partialJson", "arguments")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class HistoryQuery:
     """What to read: the newest `limit` messages but for the newest `offset`.
 
@@ -53,7 +53,7 @@ class HistoryQuery:
     input_run_ids: Sequence[str] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Page:
     """A part of a conversation and what is known about its session, read at one moment."""
 

@@ -36,7 +36,7 @@ class Commands(Enum):
     NONE = auto()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Send:
     """A message on its way in. The idempotency key is the run id."""
 
@@ -62,7 +62,7 @@ class Send:
     """Whether what the session does and what waits in it is stopped first."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Incoming:
     """A message that was read and may be accepted; its key is canonical."""
 

@@ -32,7 +32,7 @@ HEALTH_RECENT: Final = 5
 _MINUTE_MS: Final = 60_000
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SessionsQuery:
     """What `sessions.list` is asked for; the wire's names, in snake case."""
 
@@ -80,7 +80,7 @@ class SessionsQuery:
         return not wanted or any(wanted in text.casefold() for text in texts if text)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RowPage:
     """Rows of `sessions.list` from `offset` on, of `total` that there are."""
 
@@ -95,7 +95,7 @@ class RowPage:
         return end if end < self.total else None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class StatusSummary:
     """How many sessions, and rows about the latest of them."""
 

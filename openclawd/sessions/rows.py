@@ -23,7 +23,7 @@ _SHOWN_SETTINGS: Final = (
 _STATUS: Final = {RunState.DONE: "done", RunState.ERROR: "failed", RunState.ABORTED: "killed"}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Chosen:
     """The model of a session: the one that was chosen for it, that answered last, or the default."""
 

@@ -63,7 +63,7 @@ REPLACEABLE: Final = frozenset(
 _ORIGINS: Final = {StopReason.RPC: "rpc", StopReason.STOP: "stop-command", StopReason.TIMEOUT: "timeout"}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Question:
     """Whom to ask, and what; and the next question, to another model, where this one may be replaced."""
 

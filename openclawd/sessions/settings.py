@@ -50,7 +50,7 @@ _WITHOUT: Final[Mapping[str, str]] = {
 _DEFAULTS: Final[Mapping[str, str]] = {"boardFace": "chat"}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SessionSettings:
     """The choices of one session, typed; None where nothing was chosen."""
 
@@ -106,7 +106,7 @@ def session_settings(stored: Mapping[str, Any]) -> SessionSettings:
     )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Chooser:
     """Checks what is wanted for sessions against the models that there are."""
 

@@ -19,7 +19,7 @@ MAX_WAITING: Final = 20
 MAX_EVENT_CHARS: Final = 1000
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SystemEvent:
     """One event, as it was told to the gateway."""
 

@@ -18,7 +18,7 @@ _ENDED = "run-end"
 _CAME = "send"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Bell:
     """Rings once, for all who listen."""
 

@@ -40,7 +40,7 @@ from openclawd.store.runs import RunQueue
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "openclawd:sessions.create")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Sent:
     """What became of a message.
 
@@ -54,7 +54,7 @@ class Sent:
     stopped: Sequence[str] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class NewSession:
     """What `sessions.create` asks for; the settings by their wire names."""
 

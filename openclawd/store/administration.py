@@ -28,7 +28,7 @@ class SessionChanged(Exception):
     """The session is not the one that the caller saw."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Expected:
     """What a session must still be for a change to be made; None where anything will do."""
 
@@ -39,7 +39,7 @@ class Expected:
     """In a tuple, as None is one of the things to expect."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Shortened:
     """A transcript after it was cut: how many messages are shown now, and were."""
 

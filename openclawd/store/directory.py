@@ -12,7 +12,7 @@ from openclawd.store.run_rows import every_unfinished
 from openclawd.store.session_record import SELECT_SESSIONS, session_record
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Listed:
     """A session, what is under way in it, and what its conversation cost so far.
 
@@ -26,7 +26,7 @@ class Listed:
     last: Message | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Page:
     """Some of the sessions that were asked for, in order, and how many there are."""
 

@@ -18,7 +18,7 @@ _COLUMNS: Final = "m.id, m.run_seq, m.role, m.body"
 _OF_SESSION: Final = "FROM messages AS m JOIN sessions AS s USING (session_id) WHERE s.session_key = ?"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Found:
     """A message of a conversation. `newer` counts the shown ones behind it."""
 

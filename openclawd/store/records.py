@@ -65,17 +65,17 @@ class RunRecord:
         return self.ended_at_ms is not None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Attachment:
     """A file that came with a message; the message's content names it by its id."""
 
     attachment_id: str
     media_type: str
     file_name: str | None
-    data: bytes = attrs.field(repr=False)
+    data: bytes
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Submission:
     """A message to accept.
 
@@ -101,7 +101,7 @@ class Submission:
     expected_session_id: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Accepted:
     """The run of a submission: its own (`new`), or the earlier one that had the same id.
 
@@ -113,7 +113,7 @@ class Accepted:
     message: "StoredMessage | None" = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class TokenCount:
     """What the last turn cost; `total` is how much of the model's context it filled."""
 
@@ -122,7 +122,7 @@ class TokenCount:
     total: int
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Ending:
     """The one outcome of a run, with what it adds to the transcript."""
 
@@ -136,7 +136,7 @@ class Ending:
     """Aborted by the run's time limit, not by a person."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class LastRun:
     """The run of a session that ended last; commands are not meant."""
 
@@ -148,14 +148,14 @@ class LastRun:
     error: str | None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Finished:
     """A run got its outcome; `message` is what that added to the transcript."""
 
     message: "StoredMessage | None"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Stoppable:
     """What an abort found: runs that it ended while they were queued, and runs that somebody has to stop."""
 
@@ -163,7 +163,7 @@ class Stoppable:
     running: tuple[RunRecord, ...]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Unfinished:
     """What the process before left: sessions with queued work, and runs that were tried too often."""
 
@@ -171,7 +171,7 @@ class Unfinished:
     exhausted: tuple[RunRecord, ...]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SessionRecord:
     """One session key and the conversation it stands for now."""
 
@@ -195,7 +195,7 @@ class SessionRecord:
     last_run: LastRun | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class StoredMessage:
     """A message and its numbers: `id` is unique for ever, `seq` grows along the transcript, with gaps."""
 
@@ -204,7 +204,7 @@ class StoredMessage:
     body: Message
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Transcript:
     """A session as a client sees it: shown messages, oldest first, and the runs that are not finished.
 

@@ -21,7 +21,7 @@ _SUMS: Final = (
 )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Day:
     """One day somewhere: from `start_ms` on, before `end_ms`."""
 
@@ -30,7 +30,7 @@ class Day:
     end_ms: int
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Spent:
     """Answers, tokens and US dollars; `unpriced` answers are in none of the costs."""
 
@@ -59,7 +59,7 @@ class Spent:
         return Spent(*(a + b for a, b in zip(attrs.astuple(self), attrs.astuple(other), strict=True)))
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Usage:
     """What one model cost one session on one day."""
 
@@ -70,7 +70,7 @@ class Usage:
     spent: Spent
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Messages:
     """How many messages a session got on one day."""
 
@@ -81,7 +81,7 @@ class Messages:
     errors: int
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Latency:
     """How long an answer of a session took on one day, in milliseconds."""
 
@@ -90,7 +90,7 @@ class Latency:
     took_ms: int
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Report:
     """Everything about some days, by day and session."""
 
@@ -99,7 +99,7 @@ class Report:
     latencies: Sequence[Latency]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Point:
     """One answer of a conversation and its price, if that is known."""
 

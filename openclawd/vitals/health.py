@@ -22,7 +22,7 @@ REFRESH_GAP_S: Final = 1.0
 _log = logging.getLogger("openclawd.health")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SessionSummary:
     """How many conversations there are, and the latest: `recent` rows are `{key, updatedAt, age}`."""
 
@@ -34,7 +34,7 @@ class SessionSummary:
         return {"path": self.path, "count": self.count, "recent": list(self.recent)}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class AgentSummary:
     """One agent and its conversations."""
 

@@ -20,7 +20,7 @@ ENTRY_TTL_MS: Final = 5 * 60 * 1000
 MAX_ENTRIES: Final = 200
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Presence:
     """What a client says of itself when it arrives."""
 
@@ -43,7 +43,7 @@ class Presence:
         return self.mode != "cli" and self.client_id != "cli"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Entry:
     row: Encoded
     ts: int

@@ -12,10 +12,9 @@ from typing import Final
 import attrs
 
 # Possessive throughout: a text may be as long as a message, and none of it is looked at twice.
-_LINE: Final = re.compile(
-    r"\s*+Node:\s*+(?P<host>[^(·\s]++(?:\s++[^(·\s]++)*+)\s*+(?:\((?P<ip>[^)]*+)\)\s*+)?+", re.IGNORECASE
-)
-_LAST_INPUT: Final = re.compile(r"(\d{1,9})\s*s ago", re.IGNORECASE)
+# Texts, as `re` compiles and keeps what is used, and few gateways ever see such a line.
+_LINE: Final = r"(?i)\s*+Node:\s*+(?P<host>[^(·\s]++(?:\s++[^(·\s]++)*+)\s*+(?:\((?P<ip>[^)]*+)\)\s*+)?+"
+_LAST_INPUT: Final = r"(?i)(\d{1,9})\s*s ago"
 _PARTS: Final = {"app": "version", "mode": "mode", "reason": "reason"}
 _TEXTS: Final = (
     "host",
@@ -37,7 +36,7 @@ _MAX_ITEMS: Final = 32
 _MAX_SECONDS: Final = 999_999_999
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class PresenceReport:
     """One entry of the presence list; `key` is the device's, else the instance's, else the host's name."""
 
@@ -47,7 +46,7 @@ class PresenceReport:
 
 def is_presence_line(text: str) -> bool:
     """Whether the text is for the list of who is here, rather than for a model."""
-    return _LINE.match(text) is not None
+    return re.match(_LINE, text) is not None
 
 
 def presence_report(params: Mapping[str, object]) -> PresenceReport | None:
@@ -61,7 +60,7 @@ def presence_report(params: Mapping[str, object]) -> PresenceReport | None:
 
 def _line(text: str) -> dict[str, object]:
     head, *parts = text.split("·")
-    found = _LINE.fullmatch(head)
+    found = re.fullmatch(_LINE, head)
     if found is None:
         return {}
     wire: dict[str, object] = {"host": found["host"][:MAX_CHARS]}
@@ -70,7 +69,7 @@ def _line(text: str) -> dict[str, object]:
     for part in parts:
         name, _, said = part.strip().partition(" ")
         value = said.strip()
-        seconds = _LAST_INPUT.fullmatch(value.removeprefix("input").strip())
+        seconds = re.fullmatch(_LAST_INPUT, value.removeprefix("input").strip())
         if name == "last" and seconds is not None:
             wire["lastInputSeconds"] = int(seconds[1])
         elif name in _PARTS and value:

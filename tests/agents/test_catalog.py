@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
+from openclawd.agents import entries
 from openclawd.agents.catalog import Catalog, Unavailable
 from openclawd.agents.entries import ModelRef
 from openclawd.agents.model import Model, ModelError, ModelErrorKind
@@ -138,6 +139,12 @@ async def test_looking_again_within_half_a_minute_asks_nobody() -> None:
             await models.discover()
         assert len(provider.requests) == 1
         await models.aclose()
+
+
+def test_what_is_found_again_is_the_same() -> None:
+    """Else every look for models would be news in the log."""
+    once, again = (entries.ModelEntry("id", "Name", "ollama", input=("text",)) for _ in range(2))
+    assert once == again
 
 
 async def test_an_ollama_without_chat_models_is_passed_by() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -296,7 +297,7 @@ def test_an_empty_string_says_as_much_as_none() -> None:
           openclawd: {publicOrigin: ''},
         }"""
     ).config
-    assert config == load("{}").config
+    assert attrs.asdict(config) == attrs.asdict(load("{}").config)
     assert said("{gateway: {port: '', bind: '', trustedProxies: ''}}")
     assert "expected a URL" in said("{models: {providers: {x: {baseUrl: ''}}}}")[0]
 
@@ -323,7 +324,7 @@ def test_of_two_agents_that_are_called_the_same_the_first_counts() -> None:
 def test_both_wire_generations_say_who_the_agents_are() -> None:
     v3 = load("{agents: {list: [{id: 'Main', model: 'openai/gpt'}, {id: 'work', default: true}]}}")
     v4 = load("{agents: {entries: {Main: {model: {primary: 'openai/gpt'}}, work: {default: true}}}}")
-    assert v3.config.agents.roster == v4.config.agents.roster
+    assert [*map(attrs.asdict, v3.config.agents.roster)] == [*map(attrs.asdict, v4.config.agents.roster)]
     assert [agent.id for agent in v4.config.agents.roster] == ["main", "work"]
     assert v4.config.agents.roster[0].model.primary == "openai/gpt"
 

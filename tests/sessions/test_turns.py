@@ -15,6 +15,7 @@ from openclawd.agents.model import (
     Usage,
 )
 from openclawd.methods.chat import ChatSendParams
+from openclawd.methods.params import finished
 from openclawd.protocol.codec import InvalidValue, structure
 from openclawd.protocol.errors import RequestError
 from tests.sessions.stage import KEY, stage, texts
@@ -272,9 +273,9 @@ async def test_a_malformed_key_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_no_time_limit_is_too_long_to_be_kept() -> None:
     wire = {"sessionKey": "main", "message": "hello", "idempotencyKey": "run-1"}
-    assert structure(wire | {"timeoutMs": 2**53}, ChatSendParams).timeout_ms == 2**53
+    assert structure(wire | {"timeoutMs": 2**53}, finished(ChatSendParams)).timeout_ms == 2**53
     with pytest.raises(InvalidValue, match="/timeoutMs: must be <= 9007199254740992"):
-        structure(wire | {"timeoutMs": 2**64 - 1}, ChatSendParams)
+        structure(wire | {"timeoutMs": 2**64 - 1}, finished(ChatSendParams))
 
 
 async def test_the_longest_time_limit_that_can_be_asked_for_is_taken(tmp_path: Path) -> None:
