@@ -29,6 +29,8 @@ import { Viewer } from "./views/viewer.js";
 
 // A plain loss shorter than this is nobody's business.
 const GAP_WORTH_A_LINE_MS = 5_000;
+// The lowest keyboard is higher; a browser's own bars are lower.
+const KEYBOARD_PX = 120;
 // What a screen reader hears of an answer; the rest is there to be read.
 const SPOKEN_CHARACTERS = 400;
 
@@ -75,6 +77,7 @@ const composer = new Composer({
     else send(text, files);
   },
   stop: () => current.stop(),
+  draftedElsewhere: () => drawAround(),
   limits: () => gateway.hello?.policy?.attachments,
 }, new Commands(gateway, choicesOf));
 const stream = new Stream({
@@ -204,6 +207,7 @@ function drawAround() {
 
 function drawList() {
   listFrame = 0;
+  if (gateway.state.name === "online") sessions.learn([mainKey(), current.key, ...drafts.keys, ...outbox.keys]);
   const list = chatList({
     sessions, outbox, online: gateway.state.name === "online", current: current.key,
     isBusy: (key) => conversations.get(key)?.busy ?? false,
@@ -270,8 +274,11 @@ const HEARD = {
     if (!conversations.has(sessionKey)) return;
     if (reason === "delete" && !deleting.has(sessionKey)) {
       const wasOpen = current.key === sessionKey;
+      const written = wasOpen ? composer.take() : null;
       leave(sessionKey);
-      if (wasOpen) current.note("the chat that was open here has been deleted");
+      if (!wasOpen) return;
+      current.note("the chat that was open here has been deleted");
+      if (written.text || written.files.length) composer.add(written);
     } else if (["new", "reset", "compact", "inject"].includes(reason)) {
       conversation(sessionKey).load();
     }
@@ -294,6 +301,12 @@ window.addEventListener("storage", ({ key, newValue }) => {
   if (key === deviceTokenStorageKey && newValue && gateway.state.name !== "online") gateway.retry();
 });
 document.addEventListener("visibilitychange", () => drawAround());
+// Where a screen's keyboard covers the page instead of making it smaller, the page leaves that room by itself.
+window.visualViewport?.addEventListener("resize", ({ target: { height, scale } }) => {
+  const isCovered = scale === 1 && document.documentElement.clientHeight - height > KEYBOARD_PX;
+  document.body.style.height = isCovered ? `${height}px` : "";
+  if (isCovered) scrollTo(0, 0);
+});
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
   if (sidebar.isOpen) sidebar.close();

@@ -113,7 +113,7 @@ export class Conversation {
     } else if (ack?.status === "ok") {
       this.load();
     } else {
-      this.#runs.accept(entry.runId, entry.at);
+      this.#runs.accept(entry.runId, Date.now());
     }
     // Its files are with the gateway now, under the names that the transcript gives them.
     if (BEGINS_AFRESH.test(entry.text) || entry.files.length) this.load();

@@ -63,7 +63,7 @@ function tame(fragment) {
   }
   for (const pre of fragment.querySelectorAll("pre")) {
     const language = /^language-([\w+#.-]{1,20})$/.exec(pre.firstElementChild?.className ?? "")?.[1] ?? "";
-    const frame = h("div", { class: "code" },
+    const frame = h("div", { class: "code", dir: "ltr" },
       h("div", { class: "code-head" }, h("span", {}, language), copyButton(() => pre.textContent, "Copy code")));
     pre.tabIndex = 0;
     pre.replaceWith(frame);
@@ -82,7 +82,7 @@ export function renderMarkdown(container, text, { whole = false } = {}) {
   blocks.forEach((token, index) => {
     const old = container.children[index];
     if (old && raws[index] === token.raw) return;
-    const block = h("div", { class: "block" });
+    const block = h("div", { class: "block", dir: "auto" });
     block.append(tame(purify.sanitize(parser([token], OPTIONS), POLICY)));
     if (old) old.replaceWith(block);
     else container.append(block);

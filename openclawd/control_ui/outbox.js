@@ -18,7 +18,12 @@ export class Outbox {
   constructor() {
     for (const runId of localStore.parts(KEY)) this.#read(runId);
     window.addEventListener("storage", ({ key }) => {
-      const runId = key === null ? null : localStore.partIn(key, KEY);
+      if (key === null) {
+        // Everything was cleared: what waits does so in this page alone.
+        for (const entry of this.#entries.values()) entry.kept = false;
+        return;
+      }
+      const runId = localStore.partIn(key, KEY);
       if (runId === null) return;
       const sessionKey = this.#entries.get(runId)?.sessionKey ?? localStore.get(KEY, runId)?.sessionKey;
       this.#read(runId);
@@ -53,7 +58,7 @@ export class Outbox {
   /** In the order in which they were written. */
   of(sessionKey) {
     return [...this.#entries.values()].filter((entry) => entry.sessionKey === sessionKey)
-      .sort((a, b) => a.at - b.at || a.order - b.order);
+      .sort((a, b) => a.at - b.at);
   }
 
   /** Whether it still waits: another tab may have been quicker. */
@@ -62,8 +67,8 @@ export class Outbox {
     return this.#entries.get(entry.runId) === entry;
   }
 
-  add(sessionKey, text, files) {
-    const entry = { runId: randomHex(16), sessionKey, text, files, at: Date.now(), order: this.#entries.size };
+  add(sessionKey, text, files, at) {
+    const entry = { runId: randomHex(16), sessionKey, text, files, at };
     this.#entries.set(entry.runId, entry);
     this.change(entry, {});
     return entry;

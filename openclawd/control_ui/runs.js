@@ -65,11 +65,12 @@ export class Runs {
   }
 
   /** The last event of a run; the next one that waits is under way. */
-  end(run, { state, message, errorMessage, usage }) {
+  end(run, { state, message, errorMessage, usage, stopReason }) {
     if (message) foldDelta(run.parts, { message });
     run.state = "done";
     run.endedAt = Date.now();
     run.stopped = state === "aborted";
+    run.short = stopReason === "length";
     run.error = state === "error" ? errorMessage ?? "The answer broke off." : null;
     run.meta = metaOf({ ...run.model, usage, ...message });
     if (run.startedAt) run.meta.tookMs = run.endedAt - run.startedAt;

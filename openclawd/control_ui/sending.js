@@ -23,7 +23,7 @@ export class Sending {
   /** Moves with every message that was accepted. */
   changes = 0;
 
-  #accepted = []; // {runId, text, files, at, order}
+  #accepted = []; // {runId, text, files, at}
   #own = new Set(); // ids that this tab sends
   #current = null;
   #pumping = null;
@@ -36,7 +36,7 @@ export class Sending {
   /** {runId, text, files, at, state: "accepted" | "sending" | "waiting" | "unsure" | "failed", error?, kept?}, in order. */
   list() {
     const waiting = this.outbox.of(this.sessionKey).map((entry) => ({ ...entry, state: this.#stateOf(entry) }));
-    return [...this.#accepted, ...waiting].sort((a, b) => a.at - b.at || a.order - b.order);
+    return [...this.#accepted, ...waiting].sort((a, b) => a.at - b.at);
   }
 
   #stateOf(entry) {
@@ -54,7 +54,9 @@ export class Sending {
   }
 
   send(text, files) {
-    this.#own.add(this.outbox.add(this.sessionKey, text, files).runId);
+    // After what was written before, also where the clock was set back in between.
+    const at = Math.max(Date.now(), (this.list().at(-1)?.at ?? 0) + 1);
+    this.#own.add(this.outbox.add(this.sessionKey, text, files, at).runId);
     this.hooks.changed();
     this.pump();
   }
@@ -166,8 +168,8 @@ export class Sending {
 
   #isAccepted(entry) {
     if (this.#accepted.some((one) => one.runId === entry.runId)) return;
-    const { runId, text, files, at, order } = entry;
-    this.#accepted.push({ runId, text, files, at, order, state: "accepted" });
+    const { runId, text, files, at } = entry;
+    this.#accepted.push({ runId, text, files, at, state: "accepted" });
     this.changes += 1;
     this.outbox.delivered(entry);
   }

@@ -18,6 +18,8 @@ export class Sessions {
   #gateway;
   #changed;
   #rows = new Map(); // key -> row
+  #inList = new Set(); // keys of the list as it was read last
+  #asked = new Set(); // keys that were asked for one by one since
   #listed = 0; // how many of the newest were asked for
   #running = new Map(); // key -> ids of the runs under way that were heard of
   #subscribed = false;
@@ -58,7 +60,11 @@ export class Sessions {
   async refresh() {
     const list = await this.#list({ limit: Math.max(PAGE, this.#listed) });
     if (!list) return;
-    this.#rows = new Map(list.sessions.map((row) => [row.key, row]));
+    // What is not in the list is asked for anew; until then it is as it was.
+    const apart = [...this.#asked].map((key) => this.#rows.get(key)).filter(Boolean);
+    this.#rows = new Map([...apart, ...list.sessions].map((row) => [row.key, row]));
+    this.#inList = new Set(list.sessions.map((row) => row.key));
+    this.#asked.clear();
     this.#listed = list.sessions.length;
     this.hasMore = list.hasMore ?? list.sessions.length >= PAGE;
     this.#changed();
@@ -80,6 +86,25 @@ export class Sessions {
     if (!list) return;
     this.#add(list.sessions);
     this.#changed();
+  }
+
+  /** Ask for sessions that stand further down than the list was read: one that is open, or has a draft. */
+  async learn(keys) {
+    if (!this.#inList.size || !this.#gateway.offers("sessions.describe")) return;
+    const unknown = keys.filter((key) => key && !this.#inList.has(key) && !this.#asked.has(key));
+    for (const key of unknown) this.#asked.add(key);
+    await Promise.all(unknown.map(async (key) => {
+      const before = this.#rows.get(key);
+      try {
+        const { session } = await this.#gateway.request("sessions.describe", { key });
+        if (this.#rows.get(key) !== before) return; // an event was quicker
+        if (session) this.#rows.set(key, session);
+        else this.#rows.delete(key);
+      } catch {
+        return; // an address can name anything; what is wrong with it, its history says
+      }
+      this.#changed();
+    }));
   }
 
   #add(rows) {
@@ -183,7 +208,8 @@ export function titleOf(session, mainKey) {
   return given || session.lastMessagePreview || nameInKey(session.key);
 }
 
-function nameInKey(key) {
+/** What a key says to a person: without whose it is. */
+export function nameInKey(key) {
   const name = key.split(":").slice(2).join(" ") || key;
   return /^chat-[0-9a-f]+$/.test(name) ? "New chat" : name;
 }

@@ -7,7 +7,7 @@ import { historyItems } from "./transcript.js";
 function runItem(run, partsBefore) {
   return {
     key: `run:${run.runId}`, kind: "answer", runId: run.runId, parts: [...partsBefore, ...run.parts],
-    at: run.endedAt ?? null, live: run.state === "running", meta: run.meta ?? {}, stopped: run.stopped, error: run.error,
+    at: run.endedAt ?? null, live: run.state === "running", meta: run.meta ?? {}, stopped: run.stopped, short: run.short, error: run.error,
   };
 }
 

@@ -1,7 +1,7 @@
 // From what the gateway remembers of a conversation to what is shown. Pure: values in, values out.
 //
 // An item is {key, kind, ...}; equal keys are the same thing on the screen. Kinds:
-//   day {at} · user {text, files, at, state?, cut?} · answer {parts, at, meta, error?, stopped?} · note {text}
+//   day {at} · user {text, files, at, state?, cut?} · answer {parts, at, meta, error?, stopped?, short?} · note {text}
 // A file of a user's item is {kind: "image" | "file", mimeType, fileName?, bytes, attachmentId}.
 // A part of an answer is {kind: "text" | "thinking", text}, {kind: "cut"} where a text was shortened, or {kind: "tool", id, name, args, result?, isError?}.
 
@@ -105,7 +105,7 @@ export function historyItems(messages) {
       last = mine ?? place({ key, kind: "answer", parts: [], runId });
       last.parts.push(...own);
       last.byGateway = saidByGateway(message);
-      Object.assign(last, { at, meta: metaOf(message), stopped, error });
+      Object.assign(last, { at, meta: metaOf(message), stopped, short: message.stopReason === "length", error });
     } else if (message.role === "toolResult") {
       const result = textOf(message.content);
       const outcome = { result, isError: Boolean(message.isError) };

@@ -26,7 +26,7 @@ _MODELS_SHOWN: Final = 50
 _DAYS: Final = 30
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Sender:
     """Who wrote, as far as `/whoami` says."""
 
@@ -37,7 +37,7 @@ class Sender:
     device_id: str | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Reply:
     """The answer to a command and the settings it changes. `sums_up`: the model answers, with a summary."""
 
@@ -151,7 +151,7 @@ class Answers:
                     )
                 )
             )
-        shown = settings_of(session).response_usage or "off"
+        shown = settings_of(session).response_usage or "each client's default (/usage off, tokens or full)"
         if not wanted:
             return Reply("\n".join((*await self._numbers(key, session), f"Shown with answers: {shown}")))
         changes = await self._admin.checked(key, {"responseUsage": wanted})

@@ -297,3 +297,33 @@ def test_files_can_be_attached_on_a_phone(visitor: Visitor, gateway: GatewayProc
         assert box["y"] + box["height"] <= PHONE["height"]
     chat.send_button.tap()
     is_drawn(attached(chat).first)
+
+
+def test_a_file_that_is_still_being_read_stays_with_the_chat_it_was_chosen_in(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "slow-disk")
+    chat.page.evaluate("""() => {
+      const read = File.prototype.arrayBuffer;
+      File.prototype.arrayBuffer = function () {
+        return new Promise((done) => { window.readNow = done; }).then(() => read.call(this));
+      };
+    }""")
+    choose(chat, PHOTO)
+    chat.go_to("Main")
+    chat.page.evaluate("readNow()")
+    expect(chat.chat_row("slow-disk")).to_contain_text("draft")
+    expect(tray(chat)).to_have_count(0)
+    chat.go_to("slow-disk")
+    expect(tray(chat)).to_have_count(1)
+
+
+def test_on_a_phone_a_file_with_a_long_name_can_be_taken_out_again(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "long-name", viewport=PHONE, has_touch=True, is_mobile=True)
+    choose(chat, file("long" * 40 + ".md", "text/markdown", b"text"))
+    remove = tray(chat).get_by_role("button", name="Remove long")
+    expect(remove).to_be_in_viewport(ratio=1)
+    remove.tap()
+    expect(tray(chat)).to_have_count(0)

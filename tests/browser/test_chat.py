@@ -306,3 +306,12 @@ def test_a_new_chat_with_a_draft_stays_within_reach(visitor: Visitor, gateway: G
     chats.get_by_role("link", name=re.compile("draft$")).click()
     expect(chat.composer).to_have_value("half a thought")
     assert chat.page.url == address
+
+
+def test_an_answer_that_grew_too_long_says_that_it_was_cut(visitor: Visitor, gateway: GatewayProcess) -> None:
+    chat = visitor.chat(gateway, "too-long")
+    chat.say("go on LENGTH")
+    expect(chat.has_answered("cut sh")).to_contain_text("cut short at the model's limit")
+    chat.page.reload()
+    chat.is_online()
+    expect(chat.answers.last).to_contain_text("cut short at the model's limit")

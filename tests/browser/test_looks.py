@@ -170,3 +170,38 @@ def test_a_long_answer_is_followed_to_its_end_unless_one_scrolls_back(
     latest.click()
     expect(answer.get_by_text("line 79", exact=True)).to_be_in_viewport()
     expect(latest).to_be_hidden()
+
+
+def test_on_a_phone_a_long_title_leaves_the_model_its_name(visitor: Visitor, gateway: GatewayProcess) -> None:
+    chat = visitor.chat(gateway, "long-title", **SCREENS["phone"])
+    chat.say("a title of many words that goes on and on and on")
+    chat.has_answered("on and on")
+    word = chat.page.locator("#model-word")
+    expect(word).to_have_text("fake-model")
+    assert word.evaluate("(word) => word.scrollWidth <= word.clientWidth")
+
+
+def test_right_to_left_text_begins_at_the_right(visitor: Visitor, gateway: GatewayProcess) -> None:
+    chat = visitor.chat(gateway, "right-to-left")
+    chat.say("שלום עולם")
+    said = chat.questions("שלום עולם")
+    expect(said).to_have_css("direction", "rtl")
+    chat.composer.fill("مرحبا")
+    expect(chat.composer).to_have_css("direction", "rtl")
+
+
+def test_the_message_box_stays_above_a_keyboard_that_covers_the_page(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "covered", **SCREENS["phone"])
+    chat.page.evaluate("""() => {
+      Object.defineProperty(visualViewport, "height", {value: 500, configurable: true});
+      visualViewport.dispatchEvent(new Event("resize"));
+    }""")
+    box = chat.composer.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= 500
+    chat.page.evaluate("delete visualViewport.height; visualViewport.dispatchEvent(new Event('resize'))")
+    box = chat.composer.bounding_box()
+    assert box is not None
+    assert box["y"] > 500

@@ -220,3 +220,47 @@ def test_a_draft_is_kept_for_each_chat_over_a_reload_and_a_new_tab(
     other.has_answered("a thought for a, said")
     expect(chat.composer).to_have_value("")
     assert not [name for name in chat.stored()["local"] if name.startswith("openclawd.draft ")]
+
+
+def test_waiting_messages_keep_their_order_when_the_clock_is_set_back(
+    visitor: Visitor, own_gateway: GatewayProcess
+) -> None:
+    chat = away(visitor, own_gateway, "set-back")
+    chat.say("before the clock was set")
+    chat.page.evaluate("{ const now = Date.now; Date.now = () => now() - 3_600_000; }")
+    chat.say("after the clock was set")
+    own_gateway.start()
+    chat.is_online()
+    chat.has_answered("You said: after the clock was set")
+    order = chat.log.text_content() or ""
+    assert order.index("before the clock") < order.index("after the clock")
+
+
+def test_a_waiting_message_goes_out_although_the_browsers_memory_was_cleared(
+    visitor: Visitor, own_gateway: GatewayProcess, provider: ProviderProcess
+) -> None:
+    chat = visitor.chat(own_gateway, "cleared")
+    chat.witness.allow_a_gateway_that_is_away()
+    other = chat.link_again().is_online()
+    own_gateway.stop()
+    chat.is_away()
+    chat.say("not cleared away")
+    expect(other.questions("not cleared away")).to_be_visible()
+    other.page.evaluate("localStorage.clear()")
+    other.page.close()
+    own_gateway.start()
+    chat.is_online()
+    chat.has_answered("You said: not cleared away")
+    assert provider.questions["not cleared away"] == 1
+
+
+def test_a_tab_that_lags_behind_takes_no_word_from_the_one_that_is_written_in(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "lagging")
+    other = chat.link_again().is_online()
+    other.page.evaluate("setTimeout(() => { for (const from = Date.now(); Date.now() - from < 400;); })")
+    chat.page.bring_to_front()
+    chat.composer.press_sequentially("every word of it stays where it was written", delay=5)
+    expect(other.composer).to_have_value("every word of it stays where it was written")
+    expect(chat.composer).to_have_value("every word of it stays where it was written")

@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.pages import ChatPage, Visitor
 from tests.browser.test_keyboard import PHONE
+from tests.browser.told import make
 from tests.browser.witness import Switchboard
 from tests.support.gateway_process import GatewayProcess
 
@@ -305,3 +306,75 @@ def test_on_a_phone_a_chat_is_chosen_renamed_and_deleted_in_the_sheet(
     chat.page.get_by_role("menuitem", name="Delete").tap()
     chat.page.get_by_role("button", name="Delete", exact=True).tap()
     expect(chat.chat_row("Pocket size")).to_have_count(0)
+
+
+def test_a_chat_far_down_the_list_opens_with_its_name_and_its_model(
+    visitor: Visitor, own_gateway: GatewayProcess
+) -> None:
+    make(own_gateway, {"key": "agent:main:far", "label": "Far down", "model": "fake/vendor/fake-large"})
+    make(own_gateway, *({"key": f"agent:main:near-{n}", "label": f"Near {n}"} for n in range(61)))
+    chat = visitor.chat(own_gateway, "far")
+    expect(chat.title).to_have_text("Far down")
+    expect(chat.page.get_by_role("button", name="Model: vendor/fake-large")).to_be_visible()
+    expect(chat.chat_row("Far down").get_by_role("link")).to_have_attribute("aria-current", "page")
+
+
+def test_what_is_being_written_outlives_the_chat_that_somebody_deletes(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "pulled-away-while-writing")
+    named(chat, "pulled away while writing")
+    chat.composer.fill("half a letter")
+    other = visitor.chat(gateway)
+    other.do_with("pulled away while writing", "Delete")
+    other.page.get_by_role("button", name="Delete", exact=True).click()
+    expect(chat.title).to_have_text("Main")
+    expect(chat.composer).to_have_value("half a letter")
+
+
+def test_a_half_written_name_does_not_bring_a_deleted_chat_back(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "no-way-back")
+    named(chat, "no way back")
+    other = visitor.chat(gateway)
+    chat.go_to("Main")
+    chat.do_with("no way back", "Rename")
+    chat.page.get_by_role("textbox", name=NAME_FIELD).fill("Risen again")
+    other.do_with("no way back", "Delete")
+    other.page.get_by_role("button", name="Delete", exact=True).click()
+    expect(chat.page.get_by_role("textbox", name=NAME_FIELD)).to_have_count(0)
+    expect(chat.chats.locator("#chats a:focus")).to_have_count(1)
+    chat.page.reload()
+    chat.is_online()
+    expect(chat.chat_row("Main")).to_be_visible()
+    expect(chat.chat_row("Risen again")).to_have_count(0)
+
+
+def test_the_focus_goes_on_to_the_next_chat_when_one_is_deleted(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "focus-goes-on")
+    named(chat, "focus goes on")
+    chat.go_to("Main")
+    chat.do_with("focus goes on", "Delete")
+    chat.page.get_by_role("button", name="Delete", exact=True).click()
+    expect(chat.chat_row("focus goes on")).to_have_count(0)
+    expect(chat.chats.locator("#chats a:focus")).to_have_count(1)
+
+
+def test_a_question_in_the_list_goes_away_when_somebody_turns_to_something_else(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
+    chat = visitor.chat(gateway, "left-open")
+    named(chat, "left open")
+    chat.do_with("left open", "Delete")
+    # The rows below it move up; the press is for the one that it was on.
+    chat.chats.locator("#chats a").last.click()
+    expect(chat.page.get_by_role("group", name="Delete left open?")).to_have_count(0)
+    expect(chat.chats.locator("#chats a").last).to_have_attribute("aria-current", "page")
+    chat.do_with("left open", "Delete")
+    chat.new_chat.click()
+    named(chat, "not held up by it")
+    expect(chat.chat_row("not held up by it")).to_be_visible()
+    expect(chat.chat_row("left open")).to_be_visible()

@@ -1,6 +1,8 @@
 """A conversation that others have already had, written over the wire beside a test that is not async."""
 
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import trio
 
@@ -18,9 +20,25 @@ def tell(gateway: GatewayProcess, session: str, lines: list[str]) -> None:
             for line in lines[1:]:
                 await client.call("chat.inject", {"sessionKey": session, "message": line})
 
+    _beside(speak)
+
+
+def make(gateway: GatewayProcess, *sessions: dict[str, Any]) -> None:
+    """Create sessions: each the params of `sessions.create`."""
+
+    async def create() -> None:
+        async with wire_client(gateway.port) as client:
+            await client.connect(token=gateway.token)
+            for params in sessions:
+                await client.call("sessions.create", params)
+
+    _beside(create)
+
+
+def _beside(act: Callable[[], Awaitable[None]]) -> None:
     # The browser's loop has this thread.
     with ThreadPoolExecutor(1) as other:
-        other.submit(trio.run, speak).result(timeout=60)
+        other.submit(trio.run, act).result(timeout=60)
 
 
 async def _ask(client: WireClient, session: str, text: str) -> None:

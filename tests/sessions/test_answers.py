@@ -83,7 +83,7 @@ async def test_usage_chooses_what_clients_show_and_tells_numbers(tmp_path: Path)
     async with stage(tmp_path, models=Shelf()) as held:
         assert (await ask(held, "/usage")).splitlines()[1:] == [
             "This session: nothing counted",
-            "Shown with answers: off",
+            "Shown with answers: each client's default (/usage off, tokens or full)",
         ]
         await ask(held, "/model clever")
         await ask(held, "hello")

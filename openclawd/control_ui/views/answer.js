@@ -105,7 +105,7 @@ export class Answers {
     const { tookMs, tokens, cost, model } = item.meta;
     const last = item.parts.at(-1);
     const doing = last?.kind === "text" ? "Writing" : last?.kind === "tool" && !last.done ? `Using ${last.name}` : "Thinking";
-    const state = JSON.stringify([item.live && [doing, this.online], item.at, item.stopped, item.meta, this.usage]);
+    const state = JSON.stringify([item.live && [doing, this.online], item.at, item.stopped, item.short, item.meta, this.usage]);
     if (row.shown === state) return;
     row.shown = state;
     if (item.live) {
@@ -117,6 +117,7 @@ export class Answers {
     const text = () => item.parts.filter((part) => part.kind === "text").map((part) => part.text).join("\n\n");
     row.replaceChildren(...[
       item.stopped && h("span", {}, "stopped"),
+      item.short && h("span", {}, "cut short at the model's limit"),
       item.at && h("time", { datetime: new Date(item.at).toISOString(), title: fullMoment(item.at) }, timeOfDay(item.at)),
       tookMs >= 100 && h("span", {}, duration(tookMs)),
       tokens && this.usage !== "off" && h("span", {}, `${count(tokens)} tokens`),

@@ -24,6 +24,7 @@ export class ChatRow {
   #link;
   #more;
   #instead = null; // what stands in place of the link
+  #isGone = false;
 
   /**
    * actions: {open(), rename(name), delete(), settled()}; rename and delete give "" or a sentence that says why not,
@@ -71,6 +72,11 @@ export class ChatRow {
 
   focus() {
     this.#link.focus();
+  }
+
+  /** The chat is no more: a half-written name must not bring it back. */
+  leave() {
+    this.#isGone = true;
   }
 
   /** Whether Tab stops here: at one row of the list, the arrows go on from there. */
@@ -129,7 +135,7 @@ export class ChatRow {
     const why = h("p", { class: "why", role: "alert", hidden: true });
     let done = false;
     const save = async () => {
-      if (done) return;
+      if (done || this.#isGone) return;
       done = true;
       const name = field.value.trim();
       const problem = name === (this.session.label ?? this.session.title) ? "" : await this.actions.rename(name);
@@ -168,33 +174,51 @@ export class ChatRow {
     }
     const why = h("p", { class: "why", role: "alert", hidden: true });
     const keep = h("button", { type: "button", class: "btn", onclick: () => this.#back() }, "Keep");
+    let asked = false;
     const yes = h("button", {
       type: "button", class: "btn",
       onclick: async () => {
-        yes.disabled = true;
+        if (asked) return;
+        asked = true;
         const problem = await this.actions.delete();
         if (!problem) return;
-        yes.disabled = false;
+        asked = false;
         why.textContent = problem;
         why.hidden = false;
       },
     }, "Delete");
-    this.#show(h("div", {
-      class: "sure", role: "group", "aria-label": `Delete ${this.session.title}?`,
+    this.#put(`Delete ${this.session.title}?`,
+      h("p", {}, `Delete “${this.session.title}” and everything said in it?`), why, h("div", { class: "row" }, yes, keep));
+    keep.focus();
+  }
+
+  #tell(sentence) {
+    const good = h("button", { type: "button", class: "btn", onclick: () => this.#back() }, "Good");
+    this.#put(this.session.title, h("p", { role: "alert" }, `${sentence}.`), h("div", { class: "row" }, good));
+    good.focus();
+  }
+
+  /** A question in place of the link; it goes when somebody turns to something else. */
+  #put(label, ...children) {
+    const panel = h("div", {
+      class: "sure", role: "group", "aria-label": label,
       onkeydown: (event) => {
         if (event.key !== "Escape") return;
         event.preventDefault();
         event.stopPropagation();
         this.#back();
       },
-    }, h("p", {}, `Delete “${this.session.title}” and everything said in it?`), why, h("div", { class: "row" }, yes, keep)));
-    keep.focus();
-  }
-
-  #tell(sentence) {
-    this.#show(h("div", { class: "sure", role: "group", "aria-label": this.session.title },
-      h("p", { role: "alert" }, `${sentence}.`),
-      h("div", { class: "row" }, h("button", { type: "button", class: "btn", onclick: () => this.#back() }, "Good"))));
-    this.#instead.querySelector("button").focus();
+      onfocusout: ({ relatedTarget }) => {
+        if (relatedTarget?.matches(":focus-visible") && !panel.contains(relatedTarget)) this.#back();
+      },
+    }, ...children);
+    // Not before the press is complete: what it was meant for would move away below it.
+    const pressed = ({ target }) => {
+      if (panel.isConnected && panel.contains(target)) return;
+      document.removeEventListener("click", pressed, { capture: true });
+      if (panel.isConnected) this.#back();
+    };
+    document.addEventListener("click", pressed, { capture: true });
+    this.#show(panel);
   }
 }

@@ -23,10 +23,12 @@ export class Composer {
   #tray;
   #completion;
 
-  /** actions: {send(text, files), stop(), limits()} · commands: Commands */
+  /** actions: {send(text, files), stop(), limits(), draftedElsewhere()} · commands: Commands */
   constructor(actions, commands) {
     this.actions = actions;
-    this.#tray = new Tray({ limits: actions.limits, changed: () => this.#keep() });
+    this.#tray = new Tray({
+      limits: actions.limits, changed: () => this.#keep(), place: () => this.#key, keepFor: (key, file) => this.#keepFor(key, file),
+    });
     this.#completion = new Completion(commands, (text) => {
       this.text = text;
       if (text.endsWith(" ")) this.#completion.offer(text);
@@ -60,6 +62,14 @@ export class Composer {
     this.#tray.show([...this.#tray.files, ...files]);
     this.text = joined(this.text, text);
     this.focus();
+  }
+
+  /** What is written here, {text, files}; the box is empty then. */
+  take() {
+    const { text } = this;
+    const files = this.#tray.take();
+    this.text = "";
+    return { text, files };
   }
 
   get text() {
@@ -97,10 +107,11 @@ export class Composer {
       : this.#busy ? "Esc stops the answer" : "Enter sends, Shift+Enter breaks the line";
   }
 
-  #typed({ quiet = false } = {}) {
+  #typed({ quiet = false, kept = false } = {}) {
     this.#box.style.height = "auto";
     this.#box.style.height = `${this.#box.scrollHeight}px`;
-    this.#keep();
+    if (kept) this.#refresh();
+    else this.#keep();
     if (quiet) this.#completion.close();
     else this.#completion.offer(this.text);
   }
@@ -112,21 +123,29 @@ export class Composer {
     this.#refresh();
   }
 
+  /** A file that was still being read when another conversation was opened. */
+  #keepFor(key, file) {
+    const draft = drafts.get(key) ?? EMPTY;
+    drafts.put(key, { ...draft, files: [...draft.files, file] });
+    this.actions.draftedElsewhere();
+  }
+
   /** Another tab wrote on the same draft, or sent it: it is followed unless something else is written here. */
   #changedElsewhere(before, after) {
     const read = (value) => JSON.parse(value ?? "null") ?? EMPTY;
     if (this.text !== read(before).text) return;
-    this.#tray.show(read(after).files);
-    this.text = read(after).text;
+    const { text, files } = read(after);
+    if (JSON.stringify(files) !== JSON.stringify(this.#tray.files)) this.#tray.show(files);
+    this.#box.value = text;
+    // Kept by the other tab, which may have written more by now.
+    this.#typed({ quiet: true, kept: true });
   }
 
   #submit() {
     if (this.#send.disabled) return;
-    const text = this.text.trim();
-    const files = this.#tray.take();
-    this.text = "";
+    const { text, files } = this.take();
     this.focus();
-    this.actions.send(text, files);
+    this.actions.send(text.trim(), files);
   }
 
   #pressed(event) {

@@ -173,6 +173,12 @@ export class Picker {
     if (await this.#change({ model: ref })) this.#popup.close();
   }
 
+  async #think(thinkingLevel) {
+    if (await this.#change({ thinkingLevel })) return;
+    this.#thinking.shown = ""; // the level that holds is marked again
+    this.#drawThinking();
+  }
+
   async #change(changes) {
     this.#why.hidden = true;
     const key = this.#session.key;
@@ -201,7 +207,7 @@ export class Picker {
     byId("levels").replaceChildren(...levels.map(({ id, label }) => h("label", {},
       h("input", {
         type: "radio", name: "thinking", value: id, checked: id === current,
-        onchange: () => this.#change({ thinkingLevel: id }),
+        onchange: () => this.#think(id),
       }), h("span", {}, label))));
     if (hadFocus) byId("levels").querySelector(":checked")?.focus();
   }

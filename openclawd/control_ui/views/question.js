@@ -26,7 +26,7 @@ export class Questions {
     element.replaceChildren(...[
       h("span", { class: "hidden-visually" }, "You: "),
       item.files?.length > 0 && this.#files(item, element, sessionKey),
-      item.text && h("div", { class: "you", title: item.at ? fullMoment(item.at) : null }, item.text),
+      item.text && h("div", { class: "you", dir: "auto", title: item.at ? fullMoment(item.at) : null }, item.text),
       item.cut && h("div", { class: "meta" }, "shortened here"),
       this.#below(item),
     ].filter(Boolean));

@@ -2,6 +2,7 @@
 
 import { arrange, byId } from "../dom.js";
 import { uptime } from "../format.js";
+import { nameInKey } from "../sessions.js";
 import { ChatRow } from "./chat_row.js";
 
 const CHATS_BEFORE_SEARCH = 7;
@@ -94,7 +95,7 @@ export class Sidebar {
   #matching() {
     const wanted = this.#wanted;
     return this.#sessions.filter(({ key, title, lastMessagePreview = "" }) =>
-      [key, title, lastMessagePreview].some((text) => text.toLowerCase().includes(wanted)));
+      [nameInKey(key), title, lastMessagePreview].some((text) => text.toLowerCase().includes(wanted)));
   }
 
   #searched() {
@@ -156,11 +157,17 @@ export class Sidebar {
     }
     const shown = this.#matching();
     const rows = new Map(this.#sessions.map(({ key }) => [key, this.#row(key)]));
+    for (const [key, row] of this.#rows) if (!rows.has(key)) row.leave();
     this.#rows = rows;
     for (const session of shown) rows.get(session.key).update(session, session.key === this.#current);
     // Nothing moves under somebody who is giving a name or an answer.
     if (![...rows.values()].some((row) => row.isBusy)) {
+      const at = [...this.#list.children].findIndex((element) => element.contains(document.activeElement));
       arrange(this.#list, shown.map(({ key }) => rows.get(key).element));
+      // Where the row is gone that had the focus, the one in its place has it.
+      if (at >= 0 && !this.#list.contains(document.activeElement)) {
+        this.#list.children[Math.min(at, shown.length - 1)]?.querySelector("a").focus();
+      }
     }
     this.#setStop();
     byId("no-match").hidden = shown.length > 0 || !this.#wanted;

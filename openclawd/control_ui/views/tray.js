@@ -13,7 +13,10 @@ export class Tray {
   #why = byId("tray-why");
   #chips = new Map();
 
-  /** actions: {limits(): policy.attachments, changed()} */
+  /**
+   * actions: {limits(): policy.attachments, changed(), place(): the conversation that is written to, "" before one is
+   * open, keepFor(place, file)}
+   */
   constructor(actions) {
     this.actions = actions;
     const input = byId("file-input");
@@ -57,6 +60,8 @@ export class Tray {
   /** Read files and show them; what cannot be taken is said. */
   async add(files) {
     const refusals = [];
+    const place = this.actions.place();
+    const isElsewhere = () => place && place !== this.actions.place();
     for (const file of files) {
       if (this.files.length >= MAX_FILES) {
         refusals.push(`At most ${MAX_FILES} files go with one message.`);
@@ -65,15 +70,20 @@ export class Tray {
       try {
         const read = await readFile(file, this.actions.limits());
         const one = { ...read, id: newFileId(), bytes: read.bytes.length };
-        this.files = [...this.files, one];
         // The draft names it before it is kept: see files.js.
-        this.actions.changed();
+        if (isElsewhere()) {
+          this.actions.keepFor(place, one);
+        } else {
+          this.files = [...this.files, one];
+          this.actions.changed();
+        }
         keepFile(one.id, read.bytes);
       } catch (error) {
         if (!(error instanceof Refusal)) throw error;
         refusals.push(error.message);
       }
     }
+    if (isElsewhere()) return;
     this.#tell(refusals.join(" "));
     this.#draw();
   }
