@@ -16,15 +16,13 @@ export const byId = (id) => document.getElementById(id);
 
 /** Put exactly these elements into `parent`, in this order, touching only what is not there already. */
 export function arrange(parent, elements) {
+  // What goes first goes: an element that is moved past it would lose the focus, and a press under way.
+  const wanted = new Set(elements);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
   let next = parent.firstElementChild;
   for (const element of elements) {
     if (element === next) next = next.nextElementSibling;
     else parent.insertBefore(element, next);
-  }
-  while (next) {
-    const gone = next;
-    next = next.nextElementSibling;
-    gone.remove();
   }
 }
 

@@ -5,7 +5,6 @@ import { uptime } from "../format.js";
 import { nameInKey } from "../sessions.js";
 import { ChatRow } from "./chat_row.js";
 
-const CHATS_BEFORE_SEARCH = 7;
 // A pause in typing, after which the gateway is asked as well.
 const TYPING_MS = 250;
 
@@ -38,7 +37,6 @@ export class Sidebar {
         && document.body.dataset.view === "chat") {
         event.preventDefault();
         this.openSheet();
-        this.#search.hidden = false;
         this.#search.select();
         this.#search.focus();
       }
@@ -152,9 +150,6 @@ export class Sidebar {
   }
 
   #draw() {
-    if (document.activeElement !== this.#search) {
-      this.#search.hidden = this.#sessions.length <= CHATS_BEFORE_SEARCH && !this.#search.value;
-    }
     const shown = this.#matching();
     const rows = new Map(this.#sessions.map(({ key }) => [key, this.#row(key)]));
     for (const [key, row] of this.#rows) if (!rows.has(key)) row.leave();
