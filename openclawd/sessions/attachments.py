@@ -29,6 +29,8 @@ TAKEN: Final = "PNG, JPEG, GIF and WebP images and UTF-8 text files can be sent"
 
 # Providers refuse a larger picture, and with it every later turn of the conversation that it is part of.
 MAX_IMAGE_PIXELS: Final = 8_000
+# Only a JPEG may say its size later; reading all of a hostile one would hold everybody up for a second.
+_HEAD_BYTES: Final = 128 * 1024
 
 _DATA_URL: Final = re.compile(r"data:([^;,]*)(?:;[^;,]+)*;base64,", re.IGNORECASE)
 _TEXTUAL: Final = re.compile(
@@ -146,10 +148,12 @@ def _check_size(field: str, data: bytes) -> None:
     import imagesize
 
     try:
-        width, height = imagesize.get(io.BytesIO(data))
+        width, height = imagesize.get(io.BytesIO(data[:_HEAD_BYTES]))
     except Exception:  # noqa: BLE001 - whatever it stumbles over is in the file
         width = height = -1
     if width < 1 or height < 1:
+        if len(data) > _HEAD_BYTES and image_type(data) == "image/jpeg":
+            return
         raise invalid_request(f"{field}: the image is damaged, its size cannot be read")
     if max(width, height) > MAX_IMAGE_PIXELS:
         raise invalid_request(

@@ -147,6 +147,16 @@ def test_a_picture_that_providers_would_refuse_is_refused_at_once(
     assert words == "attachments[0].content: the image is 10 x 8001 pixels, at most 8000 each way are taken"
 
 
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "webp"])
+def test_the_head_of_a_large_picture_says_its_size(kind: Literal["png", "jpeg", "gif", "webp"]) -> None:
+    assert "10 x 8001 pixels" in refusal(given_file(picture(kind, 10, 8001) + bytes(300_000)))
+
+
+def test_a_jpeg_that_says_its_size_late_is_left_to_the_provider() -> None:
+    (late,) = read_attachments([given_file(b"\xff\xd8" + b"\xff\xe1\x00\x02" * 100_000)])
+    assert late.media_type == "image/jpeg"
+
+
 def test_a_damaged_picture_is_refused() -> None:
     assert refusal(given_file(PNG[:12])).endswith("the image is damaged, its size cannot be read")
 
