@@ -21,13 +21,14 @@ from openclawd.config.load import ConfigError, LoadedConfig, UsageError, load_co
 from openclawd.config.paths import resolve_paths
 from openclawd.config.settings import Flags, GatewaySettings, resolve_settings
 from openclawd.daemon.exit_codes import ExitCode
-from openclawd.daemon.house import House, Sockets, now_ms
+from openclawd.daemon.house import House, Sockets
 from openclawd.daemon.launchd import job_name, start_command
 from openclawd.daemon.link import fragment, page_url
 from openclawd.daemon.lock import state_lock
 from openclawd.daemon.log import configure_logging
 from openclawd.daemon.log_file import LOG_NAME
 from openclawd.daemon.notify import Notifier
+from openclawd.daemon.parts import Setting, now_ms
 from openclawd.daemon.refusal import StartRefused
 from openclawd.daemon.sockets import bind_tcp, bind_unix, probe_tcp
 from openclawd.daemon.supervisor import PartFailed
@@ -110,14 +111,15 @@ def _run(
 
     async def live() -> None:
         async with open_database(paths.database) as database:
-            house = House(
+            setting = Setting(
                 loaded=loaded,
                 settings=settings,
                 database=database,
-                sockets=sockets,
+                address=sockets.address,
                 log_file=log.path,
                 check_config=partial(_check, environ, flags),
             )
+            house = House(setting, sockets)
             # A second signal changes nothing: not during the goodbye, as the receiver is open to the very
             # end, and not behind it, where trio hands unread ones to whatever handled them before. A hang-up
             # that was ignored from the start (nohup) stays so. An interrupt does not: shells ignore it for

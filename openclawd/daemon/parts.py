@@ -1,0 +1,166 @@
+"""The parts of one gateway, put together: each gets what it needs of the floors below, and what it tells of
+the others.
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+
+from openclawd import __version__
+from openclawd.agents.catalog import Catalog
+from openclawd.agents.facts import GatewayFacts
+from openclawd.agents.offline import PROVIDER as OFFLINE_PROVIDER
+from openclawd.agents.roster import roster
+from openclawd.auth.devices import Devices
+from openclawd.config.load import LoadedConfig
+from openclawd.config.settings import GatewaySettings
+from openclawd.events.hub import Hub
+from openclawd.events.subscriptions import Subscriptions
+from openclawd.gateway.clients import Clients
+from openclawd.gateway.flusher import Flusher
+from openclawd.methods.services import RunningGateway
+from openclawd.protocol.hello import SessionDefaults
+from openclawd.sessions.keys import agent_of
+from openclawd.sessions.news import SubscribedNews
+from openclawd.sessions.registry import Sessions
+from openclawd.store.conversations import Conversations
+from openclawd.store.database import Database
+from openclawd.store.devices import DeviceStore
+from openclawd.store.runs import RunQueue
+from openclawd.vitals.announcer import PresenceAnnouncer
+from openclawd.vitals.health import AgentSummary, Health, SessionSummary
+from openclawd.vitals.presence import PresenceList
+
+
+def now_ms() -> int:
+    """The wall clock, in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@attrs.frozen(eq=False, repr=False)
+class Setting:
+    """What a gateway is started with. `check_config` raises ConfigError for a configuration that this process
+    could not start with; `address` is the first TCP address and the port that all of them share.
+    """
+
+    loaded: LoadedConfig
+    settings: GatewaySettings
+    database: Database
+    address: tuple[str, int]
+    log_file: Path
+    check_config: Callable[[LoadedConfig], object]
+
+
+class Parts:
+    """Every part, none of them running yet."""
+
+    def __init__(self, setting: Setting) -> None:
+        loaded, database = setting.loaded, setting.database
+        self.setting = setting
+        self._started_ms = now_ms()
+        self.agents = roster(loaded.config, loaded.paths.state_dir)
+        self.hub = Hub()
+        self.subscriptions = Subscriptions()
+        self.clients = Clients()
+        self.flusher = Flusher()
+        self.presence = PresenceList(gateway_version=__version__, now_ms=now_ms)
+        self.devices = Devices(
+            DeviceStore(database), now_ms=now_ms, random_bytes=secrets.token_bytes, new_lock=trio.Lock
+        )
+        self.catalog = Catalog(loaded.config, loaded.environ, self.facts)
+        self.news = SubscribedNews(
+            self.subscriptions,
+            publish=self.hub.publish,
+            row=self._session_row,
+            agent_of=lambda key: agent_of(key, self.agents.default_id),
+            now_ms=now_ms,
+        )
+        self.sessions = Sessions(
+            RunQueue(database),
+            Conversations(database),
+            self.catalog,
+            roster=self.agents,
+            publish=self.hub.publish,
+            news=self.news,
+            now_ms=now_ms,
+            status_lines=self._status_lines,
+            timeout_ms=loaded.config.agents.defaults.timeout_seconds * 1000,
+        )
+        self.health = Health(
+            measure=self._measure,
+            publish=self.hub.publish,
+            presence_version=lambda: self.presence.version,
+            now_ms=now_ms,
+        )
+        self.announcer = PresenceAnnouncer(
+            self.presence, publish=self.hub.publish, health_version=lambda: self.health.version
+        )
+
+    def uptime_ms(self) -> int:
+        """Since the parts were made."""
+        return now_ms() - self._started_ms
+
+    def running(self) -> RunningGateway:
+        """The process, for administrators."""
+        address, port = self.setting.address
+        return RunningGateway(
+            pid=os.getpid(),
+            address=address,
+            port=port,
+            bind=self.setting.settings.bind,
+            clients=len(self.clients),
+            log_file=str(self.setting.log_file),
+        )
+
+    def session_defaults(self) -> SessionDefaults:
+        """What every hello says of the sessions."""
+        return SessionDefaults(
+            default_agent_id=self.agents.default_id,
+            main_key=self.agents.main_key,
+            main_session_key=self.agents.main_session_key,
+            scope=self.agents.scope,
+            model_configured=self.catalog.default().provider != OFFLINE_PROVIDER,
+        )
+
+    def facts(self) -> GatewayFacts:
+        """What the built-in responder tells of the gateway."""
+        address, port = self.setting.address
+        sessions = self.health.snapshot.get("sessions")
+        count = sessions.get("count") if isinstance(sessions, dict) else 0
+        return GatewayFacts(
+            version=__version__,
+            uptime_s=self.uptime_ms() / 1000,
+            address=address,
+            port=port,
+            clients=len(self.clients),
+            sessions=int(count or 0),
+            devices_waiting=len(self.devices.waiting()),
+            config_file=str(self.setting.loaded.paths.config_file),
+            log_file=str(self.setting.log_file),
+            model=str(self.catalog.default()),
+        )
+
+    async def _measure(self) -> Sequence[AgentSummary]:
+        rows: list[AgentSummary] = []
+        for agent in self.agents.all:
+            summary = await self.sessions.summary(agent.agent_id)
+            # Everybody hears of the health, so the path of the store is no part of it.
+            sessions = SessionSummary("(multiple)", summary.count, summary.recent)
+            is_default = agent.agent_id == self.agents.default_id
+            rows.append(AgentSummary(agent.agent_id, is_default, sessions, agent.name))
+        return rows
+
+    async def _session_row(self, key: str) -> dict[str, Any] | None:
+        return await self.sessions.describe(key)
+
+    def _status_lines(self) -> list[str]:
+        up_s = self.uptime_ms() // 1000
+        days, clock = divmod(up_s, 86_400)
+        hours, minutes = clock // 3600, clock % 3600 // 60
+        return [f"openclawd {__version__}, up {days} d {hours} h {minutes} min, clients: {len(self.clients)}"]
