@@ -23,6 +23,7 @@ from openclawd.auth.credentials import (
 )
 from openclawd.auth.decisions import Admitted, Facts, Refused, TokenRequest
 from openclawd.auth.devices import DeviceView, TokenVerdict
+from openclawd.auth.limiter import Limiter
 from openclawd.auth.locality import IpNetwork, Locality, Peer, locate
 from openclawd.auth.origins import OriginRules, equals_host, judge_origin
 from openclawd.auth.pairing import PairedDevice, PairingAsk
@@ -104,6 +105,28 @@ def decide(attempt: Attempt, policy: Policy, devices: DeviceView) -> Admitted | 
         if ended is not None:
             return ended
     return _admit(case)
+
+
+class Admission:
+    """The door's judge: the policy, which may change while connections wait, the devices, the limiter."""
+
+    def __init__(self, policy: Policy, devices: DeviceView, limiter: Limiter) -> None:
+        self._policy = policy
+        self._devices = devices
+        self._limiter = limiter
+
+    @property
+    def policy(self) -> Policy:
+        """The one in force now."""
+        return self._policy
+
+    def change(self, policy: Policy) -> None:
+        """From the next decision on."""
+        self._policy = policy
+
+    def decide(self, attempt: Attempt) -> Admitted | Refused:
+        """The decision on one `connect`. Never raises for what a client sent."""
+        return decide(attempt, self._policy, self._devices)
 
 
 @attrs.define(eq=False, repr=False)

@@ -6,7 +6,6 @@ from openclawd import __version__
 from openclawd.auth.identity import IdentityFile
 from openclawd.config.file import ConfigFile
 from openclawd.daemon.parts import Parts, now_ms
-from openclawd.daemon.policy import admission_policy
 from openclawd.gateway.connection import Desk, Greeting
 from openclawd.gateway.router import Router
 from openclawd.methods.services import Services
@@ -17,7 +16,7 @@ from openclawd.protocol.hello import PrivateFacts
 def desk(parts: Parts) -> Desk:
     """What a connection needs of the house to become a client."""
     return Desk(
-        policy=admission_policy(parts.setting.settings),
+        admission=parts.admission,
         devices=parts.devices,
         hub=parts.hub,
         subscriptions=parts.subscriptions,

@@ -17,9 +17,12 @@ from openclawd.agents.catalog import Catalog
 from openclawd.agents.facts import GatewayFacts
 from openclawd.agents.offline import PROVIDER as OFFLINE_PROVIDER
 from openclawd.agents.roster import roster
+from openclawd.auth.admission import Admission
 from openclawd.auth.devices import Devices
+from openclawd.auth.limiter import Limiter, LimitRules
 from openclawd.config.load import LoadedConfig
 from openclawd.config.settings import GatewaySettings
+from openclawd.daemon.policy import admission_policy
 from openclawd.events.hub import Hub
 from openclawd.events.subscriptions import Subscriptions
 from openclawd.gateway.clients import Clients
@@ -73,6 +76,8 @@ class Parts:
         self.devices = Devices(
             DeviceStore(database), now_ms=now_ms, random_bytes=secrets.token_bytes, new_lock=trio.Lock
         )
+        self.limiter = Limiter(LimitRules(), secret_key=secrets.token_bytes(32))
+        self.admission = Admission(admission_policy(setting.settings), self.devices, self.limiter)
         self.catalog = Catalog(loaded.config, loaded.environ, self.facts)
         self.news = SubscribedNews(
             self.subscriptions,

@@ -55,6 +55,9 @@ class Client:
     wire_generation: int
     role: str
     scopes: frozenset[str]
+    credential: str
+    """What let it in (Admitted.credential)."""
+
     caps: frozenset[str]
     device_id: str | None
     _wire: Wire

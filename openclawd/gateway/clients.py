@@ -1,5 +1,7 @@
 """Everybody who is admitted, so that the house can say goodbye to all of them."""
 
+from collections.abc import Callable
+
 import trio
 
 from openclawd.auth.scopes import NODE
@@ -43,9 +45,14 @@ class Clients:
 
     def dismiss_device(self, device_id: str) -> None:
         """Send a device away that is paired no longer."""
-        for client in tuple(self._clients):
-            if client.device_id == device_id:
-                client.end(DEVICE_REMOVED)
+        self.dismiss_where(lambda client: client.device_id == device_id, lambda _: DEVICE_REMOVED)
+
+    def dismiss_where(self, chosen: Callable[[Client], bool], close: Callable[[Client], Close]) -> int:
+        """Send some clients what waits for them, then close them; how many. Returns at once."""
+        leaving = [client for client in self._clients if chosen(client)]
+        for client in leaving:
+            client.end(close(client))
+        return len(leaving)
 
     async def dismiss(self, close: Close) -> None:
         """Send every client what waits for it, then close it; returns when all are gone."""

@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from openclawd.auth import refusals
-from openclawd.auth.admission import Attempt, Policy, decide, peer_facts
+from openclawd.auth.admission import Admission, Attempt, peer_facts
 from openclawd.auth.decisions import Admitted, Refused
 from openclawd.auth.devices import Devices
 from openclawd.auth.locality import Peer
@@ -81,7 +81,7 @@ class Greeting:
 class Desk:
     """What a connection needs of the house to become a client."""
 
-    policy: Policy
+    admission: Admission
     devices: Devices
     hub: Hub
     subscriptions: Subscriptions
@@ -125,6 +125,7 @@ async def _arrive(wire: Wire, peer: Peer, desk: Desk) -> tuple[Client, Presence]
         wire_generation=admitted.protocol,
         role=admitted.role,
         scopes=frozenset(admitted.scopes),
+        credential=admitted.credential,
         caps=CLIENT_CAPS.intersection(admitted.params.caps),
         device_id=admitted.device.id if admitted.device is not None else None,
         wire=wire,
@@ -139,7 +140,7 @@ async def _arrive(wire: Wire, peer: Peer, desk: Desk) -> tuple[Client, Presence]
 
 async def _admission(wire: Wire, peer: Peer, desk: Desk, connection_id: str) -> _Accepted | None:
     nonce = str(uuid.uuid4())
-    facts = peer_facts(peer, desk.policy)
+    facts = peer_facts(peer, desk.admission.policy)
     request_id: str | None = None
     decision: Admitted | Refused = refusals.handshake_timeout(facts)
     try:
@@ -150,7 +151,7 @@ async def _admission(wire: Wire, peer: Peer, desk: Desk, connection_id: str) -> 
             message = await wire.receive()
             request = parse_request(message)
             request_id = request.id
-            decision = decide(Attempt(peer, nonce, request, desk.now_ms()), desk.policy, desk.devices)
+            decision = desk.admission.decide(Attempt(peer, nonce, request, desk.now_ms()))
     except NotJson:
         decision = refusals.not_json(facts)
     except MalformedFrame:

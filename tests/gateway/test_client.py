@@ -94,6 +94,7 @@ class Table:
             wire_generation=self.generation,
             role=self.role,
             scopes=self.scopes,
+            credential="token",
             caps=frozenset(),
             device_id=None,
             wire=wire,

@@ -34,6 +34,7 @@ class Door:
             wire_generation=3,
             role="operator",
             scopes=frozenset(),
+            credential="token",
             caps=frozenset(),
             device_id=None,
             wire=wire,

@@ -10,9 +10,10 @@ import trio
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from openclawd.auth.admission import Policy
+from openclawd.auth.admission import Admission, Policy
 from openclawd.auth.credentials import SharedAuth
 from openclawd.auth.devices import Devices
+from openclawd.auth.limiter import Limiter, LimitRules
 from openclawd.auth.locality import Peer
 from openclawd.config.secret import Secret
 from openclawd.events.hub import Hub
@@ -75,7 +76,9 @@ async def desk(store: MemoryStore) -> Desk:
     )
     await devices.load()
     return Desk(
-        policy=Policy(SharedAuth("token", Secret(TOKEN))),
+        admission=Admission(
+            Policy(SharedAuth("token", Secret(TOKEN))), devices, Limiter(LimitRules(), secret_key=b"k")
+        ),
         devices=devices,
         hub=hub,
         subscriptions=Subscriptions(),
