@@ -8,7 +8,7 @@ import base64
 import ipaddress
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import attrs
 
@@ -112,12 +112,29 @@ class Endpoint:
 
     def quote(self, words: str) -> str:
         """A provider's words on one line, short, without our secrets."""
-        for secret in (self.api_key, *self.extra_headers.values()):
-            text = secret.reveal().strip() if isinstance(secret, Secret) else ""
+        for text in sorted(self._secrets(), key=len, reverse=True):
             if len(text) >= _SECRET_MIN_LENGTH:
                 words = words.replace(text, "***")
         words = " ".join(words.split()).rstrip(".")
         return words if len(words) <= _QUOTE_LENGTH else words[: _QUOTE_LENGTH - 1] + "…"
+
+    def _secrets(self) -> set[str]:
+        """What a provider was shown and may send back: keys, headers, login and query of the URL, each as
+        it is and as a URL or a header writes it.
+        """
+        sent = {each.reveal().strip() for each in self.extra_headers.values() if isinstance(each, Secret)}
+        if self.api_key:
+            sent.add(self.api_key.reveal().strip())
+        try:
+            parts = urlsplit(self.base_url.strip())
+        except ValueError:
+            parts = urlsplit("")
+        login = parts.netloc.rpartition("@")[0]
+        if login:
+            plain = ":".join(map(unquote, login.split(":", 1)))
+            sent |= {login, plain, base64.b64encode(plain.encode()).decode(), *login.split(":", 1)}
+        sent |= {pair.partition("=")[2] for pair in parts.query.split("&")}
+        return sent | {unquote(text) for text in sent} | {quote(text, safe="") for text in sent}
 
     def _parts(self) -> SplitResult:
         try:

@@ -1,60 +1,139 @@
-"""Judging the shared secret: what the client showed against what the gateway was configured with.
+"""Judging credentials: what a client showed against what the gateway was configured with.
 
-A credential that is absent is not a failure of anybody. A limiter's verdict holds back what can be guessed,
-unexamined; a strong token is examined whatever the verdict.
+What cannot be guessed is compared first, and admitted whatever the limiter says: a strong token, and a device
+token with the signature of the device it was issued to. What can be guessed, a weak token or a password, is
+compared only if the limiter lets it be, and not at all beside a device token that will do: its holder is in
+already, and must not find out on the way whether he guessed another secret. Whatever fails is one failure of
+its source, however many credentials there were. What is absent is nobody's failure.
 """
 
 from typing import Final, Literal
 
 import attrs
 
+from openclawd.auth.charges import Charge, Till
+from openclawd.auth.device_tokens import TokenVerdict
 from openclawd.auth.strength import is_strong
+from openclawd.auth.tries import Kind
 from openclawd.config.secret import Secret
 from openclawd.protocol.connect import AuthParams
+from openclawd.protocol.versions import V4
 
-AuthMode = Literal["none", "token", "password"]
+AuthMode = Literal["none", "token", "password", "trusted-proxy"]
 
 RATE_LIMITED: Final = "rate_limited"
 DEVICE_MISMATCH: Final = "device_token_mismatch"
 SCOPE_MISMATCH: Final = "scope_mismatch"
 SHARED_MISMATCH: Final = "token_mismatch"
 
+BY_DEVICE: Final = "device-token"
+NO_CREDENTIAL: Final = "none"
+
+_KINDS: Final = {"token": Kind.TOKEN, "password": Kind.PASSWORD}
+
 
 @attrs.frozen
 class SharedAuth:
-    """How the gateway authenticates."""
+    """How the gateway authenticates. `is_strong`: by a token that is beyond guessing."""
 
     mode: AuthMode
     token: Secret | None = None
     password: Secret | None = None
+    is_strong: bool = attrs.field(init=False)
+
+    @is_strong.default
+    def _default_strength(self) -> bool:
+        return self.mode == "token" and self.token is not None and is_strong(self.token.reveal())
+
+    @property
+    def configured(self) -> Secret | None:
+        """The shared secret of the mode; None where the mode has none, or none is set."""
+        secret = self.token if self.mode == "token" else self.password if self.mode == "password" else None
+        return secret or None
 
 
 @attrs.frozen(eq=False, repr=False)
 class Judgement:
-    """`failure` is None when the client may pass; `by_secret` is True when a shared secret proved it."""
+    """`failure`, in the wire's words, is None when the client may pass, by `credential`; `by_secret` when
+    that is the shared secret. `charge` is what the limiter said, where it was asked.
+    """
 
     failure: str | None
+    credential: str = NO_CREDENTIAL
     by_secret: bool = False
+    charge: Charge | None = None
 
 
-def judge_shared_secret(auth: AuthParams | None, shared: SharedAuth, *, retry_after_ms: int = 0) -> Judgement:
-    """The verdict on the shared secret alone, with the reason in the wire's words."""
+@attrs.frozen(eq=False, repr=False)
+class DeviceToken:
+    """A device token that came with the signature of its device, and what it is worth. `named`: in its own
+    member of `auth` and not in the token's.
+    """
+
+    text: str = attrs.field(repr=False)
+    worth: TokenVerdict
+    named: bool
+
+
+def judge_at_once(shared: SharedAuth, presented: str | None) -> Judgement | None:
+    """The verdict as far as nothing can be guessed; None when the limiter has to be asked."""
     if shared.mode == "none":
         return Judgement(None)
-    if shared.mode == "token":
-        configured, presented = shared.token, auth.token if auth is not None else None
-    else:
-        configured, presented = shared.password, auth.password if auth is not None else None
-    if not configured:
+    configured = shared.configured
+    if configured is None:
         return Judgement(f"{shared.mode}_missing_config")
     if not presented:
         return Judgement(f"{shared.mode}_missing")
-    strong = shared.mode == "token" and is_strong(configured.reveal())
-    if retry_after_ms > 0 and not strong:
-        return Judgement(RATE_LIMITED)
-    if configured == Secret(presented):
-        return Judgement(None, by_secret=True)
-    return Judgement(RATE_LIMITED if retry_after_ms > 0 else f"{shared.mode}_mismatch")
+    if shared.is_strong and configured == Secret(presented):
+        return Judgement(None, shared.mode, by_secret=True)
+    return None
+
+
+def judge_guess(shared: SharedAuth, presented: str | None, till: Till) -> Judgement:
+    """The verdict where `judge_at_once` has none: one try of the source, given back when it was right."""
+    configured, presented = shared.configured or Secret(""), presented or ""
+    wanted = configured.reveal()
+    charge = till.charge(_KINDS[shared.mode], presented, wanted)
+    if charge.is_refused:
+        return Judgement(RATE_LIMITED, charge=charge)
+    if charge.is_examined and configured == Secret(presented):
+        till.refund(charge, presented, wanted)
+        return Judgement(None, shared.mode, by_secret=True, charge=charge)
+    return Judgement(f"{shared.mode}_mismatch", charge=charge)
+
+
+def judge_beside(
+    token: DeviceToken, at_once: Judgement | None, guess: str | None, shared: SharedAuth, till: Till
+) -> Judgement:
+    """The verdict on a device token and whatever came with it: `at_once` on that, or a `guess` to examine."""
+    if at_once is not None and at_once.failure is None:
+        return at_once
+    if token.worth is TokenVerdict.VALID:
+        return Judgement(None, BY_DEVICE)
+    if token.worth is TokenVerdict.SCOPES and (at_once is not None or guess == token.text):
+        # The client holds the token: nothing was guessed.
+        return at_once or Judgement(SHARED_MISMATCH)
+    if at_once is not None:
+        return attrs.evolve(at_once, charge=till.charge(Kind.DEVICE_TOKEN, token.text, ""))
+    return judge_guess(shared, guess, till)
+
+
+def told_failure(failed: Judgement, token: DeviceToken | None, protocol: int) -> Judgement:
+    """Which of several failures the client hears of."""
+    if failed.charge is not None and failed.charge.is_refused:
+        return attrs.evolve(failed, failure=RATE_LIMITED)
+    if token is None:
+        return failed
+    if token.worth is TokenVerdict.SCOPES and protocol == V4:
+        return attrs.evolve(failed, failure=SCOPE_MISMATCH)
+    return attrs.evolve(failed, failure=DEVICE_MISMATCH) if token.named else failed
+
+
+def presented_secret(auth: AuthParams | None, shared: SharedAuth) -> str | None:
+    """What the client showed as the shared secret of the mode."""
+    if auth is None or shared.mode not in _KINDS:
+        return None
+    return auth.token if shared.mode == "token" else auth.password
 
 
 def presented_kinds(auth: AuthParams | None) -> str:

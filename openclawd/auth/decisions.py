@@ -8,6 +8,7 @@ from typing import Final
 
 import attrs
 
+from openclawd.auth.charges import Charge
 from openclawd.auth.pairing import PairingAsk
 from openclawd.auth.signature import ProvenDevice
 from openclawd.protocol.closes import Close
@@ -31,7 +32,7 @@ def _shown(text: str | None) -> str | None:
 
 @attrs.frozen
 class Facts:
-    """Who asked, as far as it was known when the decision fell."""
+    """Who asked, as far as it was known when the decision fell. `user`: whom a proxy named."""
 
     address: str = attrs.field(converter=_cut)
     origin: str | None = attrs.field(default=None, converter=_shown)
@@ -43,6 +44,7 @@ class Facts:
     device_id: str | None = attrs.field(default=None, converter=_shown)
     role: str | None = attrs.field(default=None, converter=_shown)
     protocol: int | None = None
+    user: str | None = attrs.field(default=None, converter=_shown)
 
     def log_fields(self) -> dict[str, object]:
         """For the one log line of a decision; what is unknown is left out."""
@@ -57,6 +59,7 @@ class Facts:
             "origin": self.origin,
             "host": self.host,
             "protocol": self.protocol,
+            "user": self.user,
         }
         return {name: value for name, value in fields.items() if value is not None}
 
@@ -73,8 +76,9 @@ class TokenRequest:
 
 @attrs.frozen
 class Admitted:
-    """The connection becomes a client. `credential` is what let it in: token, password, device-token, none
-    or local-socket. Before hello-ok, `pairing` must be written and `token_request` answered."""
+    """The connection becomes a client. `credential` is what let it in: token, password, device-token, none,
+    trusted-proxy or local-socket. Before hello-ok, `answer_after_ms` must have passed since the decision,
+    `pairing` be written and `token_request` answered."""
 
     params: ConnectParams
     protocol: int
@@ -85,6 +89,12 @@ class Admitted:
     device: ProvenDevice | None = None
     pairing: PairingAsk | None = None
     token_request: TokenRequest | None = None
+    charge: Charge | None = None
+
+    @property
+    def answer_after_ms(self) -> int:
+        """How long the answer waits, for what others tried."""
+        return self.charge.verdict.delay_ms if self.charge is not None else 0
 
     @property
     def client_address(self) -> str:
@@ -99,8 +109,9 @@ class Admitted:
     def log_fields(self) -> dict[str, object]:
         """For the line `admitted`."""
         return {
-            **self.facts.log_fields(),
             "credential": self.credential,
+            **(self.charge.log_fields() if self.charge is not None else {}),
+            **self.facts.log_fields(),
             "scopes": list(self.scopes),
             "paired": self.pairing is not None,
         }
@@ -111,8 +122,9 @@ class Refused:
     """The connection ends: `error` goes out as the `res` (None: no `res`), then `close`.
 
     `reason` is the machine's word for the cause; `presented` says which kinds of credential the client
-    showed (`token`, `device-token`, `password`, joined by `+`, or `none`). With `pairing`, the request must
-    be stored and its id put in by `with_request_id` before the answer goes out.
+    showed (`token`, `device-token`, `password`, joined by `+`, or `none`); `next_step` says to the gateway's
+    owner what helps. The answer waits for `answer_after_ms` from the decision on. With `pairing`, the request
+    must be stored and its id put in by `with_request_id` before the answer goes out.
     """
 
     close: Close
@@ -121,6 +133,13 @@ class Refused:
     error: ErrorShape | None = None
     presented: str = "none"
     pairing: PairingAsk | None = None
+    charge: Charge | None = None
+    next_step: str | None = None
+
+    @property
+    def answer_after_ms(self) -> int:
+        """How long the answer waits, for what the source has tried."""
+        return self.charge.verdict.delay_ms if self.charge is not None else 0
 
     def with_request_id(self, request_id: str) -> "Refused":
         """The answer that names the stored pairing request; v4's close reason names it too."""
@@ -134,19 +153,44 @@ class Refused:
             self,
             error=attrs.evolve(self.error, details=details),
             close=Close(self.close.code, reason),
+            next_step=f"openclawd devices approve {request_id}",
+        )
+
+    def with_rejection(self, request_id: str) -> "Refused":
+        """The answer to a device that still waits for a request that was turned down."""
+        refused = self.with_request_id(request_id)
+        if refused.error is None:
+            return refused
+        # v4's words for a client that is not to ask again by itself.
+        details = {
+            **(refused.error.details or {}),
+            "pauseReconnect": True,
+            "retryable": False,
+            "recommendedNextStep": "review_auth_configuration",
+        }
+        return attrs.evolve(
+            refused,
+            reason="pairing-rejected",
+            error=attrs.evolve(refused.error, details=details),
+            next_step=None,
         )
 
     def log_fields(self) -> dict[str, object]:
-        """For the line `refused`."""
-        fields: dict[str, object] = {
-            **self.facts.log_fields(),
-            "reason": self.reason,
-            "presented": self.presented,
-            "closeCode": self.close.code,
-            "closeReason": self.close.reason,
-        }
-        if self.error is not None:
-            fields["code"] = self.error.code.value
-            if self.error.retry_after_ms is not None:
-                fields["retryAfterMs"] = self.error.retry_after_ms
+        """For the line `refused`: what a reader asks first comes first."""
+        fields: dict[str, object] = {"reason": self.reason, "presented": self.presented}
+        if self.charge is not None:
+            fields |= self.charge.log_fields()
+        error = self.error
+        if error is not None and error.retry_after_ms is not None:
+            fields["retryAfterMs"] = error.retry_after_ms
+        if self.next_step is not None:
+            fields["next"] = self.next_step
+        fields |= self.facts.log_fields()
+        if error is not None:
+            fields["code"] = error.code.value
+            if error.details is not None and "code" in error.details:
+                fields["detail"] = error.details["code"]
+            if error.retryable is not None:
+                fields["retryable"] = error.retryable
+        fields |= {"closeCode": self.close.code, "closeReason": self.close.reason}
         return fields

@@ -1,84 +1,33 @@
-"""The registry of devices: who is paired, who waits for approval, which device tokens are valid.
+"""The registry of devices: who is paired and who waits for approval; its `tokens` say what they may show.
 
 Every change is in the store before the call returns, and only then visible to the lookups; the lookups are
-synchronous, so that admission can ask them in the middle of a decision. The changes of one device follow each
-other, and so do those of the requests; those of different devices may share one flush to disk. `new_lock`
-makes a reusable asynchronous context manager that excludes (a `trio.Lock`); it is handed in, as are clock,
-randomness and store, because nothing here does I/O. At most 64 requests wait at once, and the oldest gives
-way, so strangers cannot fill the store.
+synchronous, so that admission can ask them in the middle of a decision. Clock, randomness, store and locks
+are handed in, because nothing here does I/O.
 """
 
-import base64
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
-from enum import Enum
-from typing import Final, Protocol, TypeVar
-from uuid import UUID
-from weakref import WeakValueDictionary
+from typing import Final, Protocol
 
 import attrs
 
-from openclawd.auth.pairing import (
-    OLDER_TOKENS_MAX,
-    PairedDevice,
-    PairingAsk,
-    PairingRequest,
-    RoleTokens,
-    TokenDigest,
-    digest_of,
-    merged,
-    read_document,
-)
-from openclawd.auth.scopes import covers
-from openclawd.protocol.codec import InvalidValue, unstructure
-from openclawd.protocol.hello import IssuedToken
+from openclawd.auth.device_records import DeviceStore, Unreadable, read_rows
+from openclawd.auth.device_tokens import TokenVerdict
+from openclawd.auth.holders import Holder
+from openclawd.auth.paired_devices import PairedDevices
+from openclawd.auth.pairing import PairedDevice, PairingAsk, PairingRequest, merged
+from openclawd.auth.pairing_requests import Ending, PairingRequests
+from openclawd.auth.scopes import ADMIN, covers
+from openclawd.auth.token_issuer import TokenIssuer
+from openclawd.protocol.codec import unstructure
+
+__all__ = ["DeviceView", "Devices", "TokenVerdict"]
 
 _LOG: Final = logging.getLogger("openclawd.devices")
 
-# As in stock: long enough to walk to another terminal.
-REQUEST_TTL_MS: Final = 300_000
-# Each is a few hundred bytes; nobody approves more than these by hand.
-REQUESTS_MAX: Final = 64
-# 256 bits, as in stock.
-_TOKEN_BYTES: Final = 32
 # A reconnecting page must not cost a write each time.
 _TOUCH_INTERVAL_MS: Final = 60_000
-
-T = TypeVar("T")
-
-
-class DeviceStore(Protocol):
-    """Where the documents live. Each call returns once the change is durable."""
-
-    async def load(self) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-        """Devices and requests."""
-
-    async def put_device(self, device_id: str, document: dict[str, object]) -> None:
-        """Insert or replace."""
-
-    async def delete_device(self, device_id: str) -> None:
-        """Remove; absent is fine."""
-
-    async def put_request(self, request_id: str, document: dict[str, object]) -> None:
-        """Insert or replace."""
-
-    async def delete_request(self, request_id: str) -> None:
-        """Remove; absent is fine."""
-
-
-class NotCovered(Exception):
-    """Who approves or removes holds less than what it is about."""
-
-
-class TokenVerdict(Enum):
-    """What a device token is worth for a role and the scopes asked for."""
-
-    VALID = "valid"
-    MISMATCH = "mismatch"
-    """Unknown device, role or token, or revoked."""
-    SCOPES = "scopes"
-    """The token is right, but was issued for less."""
 
 
 class DeviceView(Protocol):
@@ -104,150 +53,160 @@ class Devices:
     ) -> None:
         self._store = store
         self._now_ms = now_ms
-        self._random_bytes = random_bytes
-        self._new_lock = new_lock
-        # Who needs both takes this one first.
-        self._requests_lock = new_lock()
-        # A lock lives as long as somebody holds it or waits for it.
-        self._device_locks: WeakValueDictionary[str, AbstractAsyncContextManager[object]] = (
-            WeakValueDictionary()
+        self._paired = PairedDevices(store, new_lock=new_lock)
+        # Who needs its lock and a device's takes this one first.
+        self.requests: Final = PairingRequests(
+            store, now_ms=now_ms, random_bytes=random_bytes, lock=new_lock()
         )
-        self._paired: dict[str, PairedDevice] = {}
-        self._requests: dict[str, PairingRequest] = {}
+        self.tokens: Final = TokenIssuer(self._paired, now_ms=now_ms, random_bytes=random_bytes)
 
     async def load(self) -> None:
-        """Read the store. A document that cannot be read is left there, logged, and its device unknown."""
-        devices, requests = await self._store.load()
-        self._paired = {device.device_id: device for device in _readable(devices, PairedDevice)}
-        self._requests = {request.request_id: request for request in _readable(requests, PairingRequest)}
+        """Read the store. A device that cannot be read stays there, unknown; such a request is dropped."""
+        device_rows, request_rows = await self._store.load()
+        devices, unreadable = read_rows(device_rows, PairedDevice)
+        self._paired.restore(devices, unreadable)
+        for row in unreadable:
+            _warn_of(row)
+        requests, gone = read_rows(request_rows, PairingRequest)
+        for row in gone:
+            await self._store.delete_request(row.device_id)
+        self.requests.restore(requests)
 
     def find(self, device_id: str) -> PairedDevice | None:
         """The paired device."""
-        return self._paired.get(device_id)
+        return self._paired.find(device_id)
 
     def verify_token(self, device_id: str, role: str, token: str, scopes: Collection[str]) -> TokenVerdict:
         """Judge a device token; the caller has checked the device's signature."""
-        known = self._known_token(device_id, role, token)
-        if known is None:
-            return TokenVerdict.MISMATCH
-        return TokenVerdict.VALID if covers(known.scopes, scopes) else TokenVerdict.SCOPES
+        return self.tokens.verify(device_id, role, token, scopes)
 
     def list(self) -> dict[str, object]:
         """`device.pair.list`: what waits and what is paired, the newest first; no key material but public."""
         pending = sorted(self.waiting(), key=lambda request: request.ts, reverse=True)
-        return {
+        listed: dict[str, object] = {
             "pending": [request.to_wire() for request in pending],
             "paired": [device.to_wire() for device in self.paired()],
         }
+        if self._paired.unreadable:
+            listed["unreadable"] = [unstructure(row) for row in self._paired.unreadable]
+        return listed
 
     def paired(self) -> tuple[PairedDevice, ...]:
         """Every paired device, the newest approval first."""
-        return tuple(sorted(self._paired.values(), key=lambda device: device.approved_at_ms, reverse=True))
+        return self._paired.all()
 
-    async def pair(self, ask: PairingAsk) -> PairedDevice:
-        """Pair at once (a silent approval), or widen what the device is paired for."""
-        async with self._device_lock(ask.device_id):
-            device = await self._approve(ask)
-        if self._requests_of(ask.device_id):
-            async with self._requests_lock:
-                for request in self._requests_of(ask.device_id):
-                    await self._drop_request(request.request_id)
-        return device
+    def waiting(self) -> tuple[PairingRequest, ...]:
+        """Requests that can still be approved."""
+        return self.requests.waiting()
+
+    async def pair(self, ask: PairingAsk) -> tuple[PairedDevice, tuple[str, ...]]:
+        """Pair at once (a silent approval), or widen what the device is paired for.
+
+        Also the ids of the requests that this settles, as the device has now what they asked for.
+        """
+        async with self._paired.lock(ask.device_id):
+            device = await self._approve(ask, (ask.role,))
+        if not self._settled_by(device):
+            return device, ()
+        async with self.requests.lock:
+            settled = self._settled_by(device)
+            for request_id in settled:
+                await self.requests.end(request_id, Ending.APPROVED)
+            return device, settled
 
     async def request(self, ask: PairingAsk) -> tuple[PairingRequest, bool]:
-        """Store a request for approval; True when there is something new to approve.
+        """Store a request for approval; True when there is something new to approve."""
+        async with self.requests.lock:
+            is_repair = self._paired.find(ask.device_id) is not None
+            return await self.requests.add(ask, is_repair=is_repair)
 
-        A device that asks again for what it waits for goes on waiting under the same id. One that asks for
-        more gets a new id, so that nobody approves what he has not seen.
-        """
-        async with self._requests_lock:
-            await self._expire()
-            waiting = next(iter(self._requests_of(ask.device_id)), None)
-            request = self._merged_request(waiting, ask)
-            if waiting is not None and (request.roles, request.scopes) != (waiting.roles, waiting.scopes):
-                await self._drop_request(waiting.request_id)
-                request = attrs.evolve(request, request_id=self._new_request_id())
-                waiting = None
-            if waiting is None and len(self._requests) >= REQUESTS_MAX:
-                oldest = min(self._requests.values(), key=lambda other: other.ts)
-                await self._drop_request(oldest.request_id)
-            await self._store.put_request(request.request_id, unstructure(request))
-            self._requests[request.request_id] = request
-            return request, waiting is None
-
-    async def approve(self, request_id: str, *, approver: Collection[str]) -> PairedDevice | None:
+    async def approve(self, request_id: str, holder: Holder) -> tuple[PairingRequest, PairedDevice] | None:
         """Pair what the request asks for, added to what the device has; None when it is gone.
 
-        Raises NotCovered when `approver`, the scopes of who approves, do not cover what is asked for: nobody
-        gives away what he does not hold himself.
+        Raises NotCovered when `holder` does not hold what is asked for.
         """
-        async with self._requests_lock:
-            await self._expire()
-            request = self._requests.get(request_id)
+        async with self.requests.lock:
+            await self.requests.expire()
+            request = self.requests.find(request_id)
             if request is None:
                 return None
-            if not covers(approver, request.scopes):
-                raise NotCovered
-            async with self._device_lock(request.device_id):
-                device = await self._approve(_ask_of(request), roles=request.roles)
-            await self._drop_request(request_id)
-            return device
+            holder.may_give(request.roles, request.scopes)
+            async with self._paired.lock(request.device_id):
+                device = await self._approve(request.ask, request.roles)
+            await self.requests.end(request_id, Ending.APPROVED)
+            return request, device
 
-    async def reject(self, request_id: str) -> PairingRequest | None:
-        """Forget a request; None when there is no such request."""
-        async with self._requests_lock:
-            await self._expire()
-            request = self._requests.get(request_id)
+    async def reject(self, request_id: str, holder: Holder) -> PairingRequest | None:
+        """Forget a request; None when there is no such request. Raises NotCovered."""
+        async with self.requests.lock:
+            await self.requests.expire()
+            request = self.requests.find(request_id)
             if request is not None:
-                await self._drop_request(request_id)
+                holder.may_refuse(request)
+                await self.requests.end(request_id, Ending.REJECTED)
             return request
 
-    async def remove(self, device_id: str, *, remover: Collection[str]) -> bool:
-        """Forget a device and its tokens; False when it is unknown. Raises NotCovered, as `approve` does."""
-        async with self._device_lock(device_id):
-            device = self._paired.get(device_id)
-            if device is None:
+    async def remove(self, device_id: str, holder: Holder) -> bool:
+        """Forget a device and its tokens; False when it is unknown. Raises NotCovered."""
+        async with self._paired.lock(device_id):
+            device = self._paired.find(device_id)
+            if device is not None:
+                holder.may_take(device)
+            elif self._paired.is_unreadable(device_id):
+                # Nobody knows what it holds.
+                holder.may_give((), (ADMIN,))
+            else:
                 return False
-            if not covers(remover, device.scopes):
-                raise NotCovered
-            await self._store.delete_device(device_id)
-            del self._paired[device_id]
+            await self._paired.delete(device_id)
             return True
 
-    async def issue_token(
-        self, device_id: str, role: str, scopes: tuple[str, ...], presented: str | None = None
-    ) -> IssuedToken | None:
-        """A device token for a paired device: the presented one where it will do, else a new one.
+    async def remove_role(self, device_id: str, role: str, holder: Holder) -> bool:
+        """Take a role and its tokens away, and the device with its last one; False where there is none."""
+        async with self._paired.lock(device_id):
+            device = self._paired.find(device_id)
+            if device is None or role not in device.roles:
+                return False
+            holder.may_take(device)
+            roles = tuple(other for other in device.roles if other != role)
+            if not roles:
+                await self._paired.delete(device_id)
+                return True
+            tokens = {name: entry for name, entry in device.tokens.items() if name != role}
+            await self._paired.put(attrs.evolve(device, role=roles[0], roles=roles, tokens=tokens))
+            return True
 
-        Only digests are kept, so a token that the client did not present cannot be given back; older tokens
-        of the device and role stay valid, at most 8 of them. None when the device is gone meanwhile.
-        """
-        if presented is not None:
-            known = self._known_token(device_id, role, presented)
-            if known is not None and covers(known.scopes, scopes):
-                return IssuedToken(presented, known.created_at_ms, known.scopes)
-        async with self._device_lock(device_id):
-            device = self._paired.get(device_id)
+    async def rename(self, device_id: str, label: str, holder: Holder) -> bool:
+        """Give a device its owner's name for it; False when it is unknown. Raises NotCovered."""
+        async with self._paired.lock(device_id):
+            device = self._paired.find(device_id)
             if device is None:
-                return None
-            now = self._now_ms()
-            token = _base64url(self._random_bytes(_TOKEN_BYTES))
-            digest = TokenDigest(digest_of(token), tuple(sorted(scopes)), now)
-            await self._put(_with_token(device, role, digest, now))
-            return IssuedToken(token, now, digest.scopes)
+                return False
+            holder.may_take(device)
+            await self._paired.put(attrs.evolve(device, operator_label=label))
+            return True
+
+    async def adopt(self, devices: Iterable[PairedDevice]) -> int:
+        """Take over devices that were paired elsewhere, save those that are known here; how many."""
+        adopted = 0
+        for device in devices:
+            async with self._paired.lock(device.device_id):
+                if self._paired.find(device.device_id) is None:
+                    await self._paired.put(device)
+                    adopted += 1
+        return adopted
 
     async def touch(self, device_id: str, role: str, remote_ip: str | None) -> None:
         """Note that the device is here; written at most once a minute, and at once for a new address."""
         if self._touched(device_id, role, remote_ip) is None:
             return
-        async with self._device_lock(device_id):
+        async with self._paired.lock(device_id):
             touched = self._touched(device_id, role, remote_ip)
             if touched is not None:
-                await self._put(touched)
+                await self._paired.put(touched)
 
     def _touched(self, device_id: str, role: str, remote_ip: str | None) -> PairedDevice | None:
         """The device as it is after a touch; None when there is nothing to write, or no such device."""
-        device = self._paired.get(device_id)
+        device = self._paired.find(device_id)
         if device is None:
             return None
         now = self._now_ms()
@@ -262,57 +221,17 @@ class Devices:
             every[role] = attrs.evolve(tokens, last_used_at_ms=now)
         return attrs.evolve(device, remote_ip=remote_ip, tokens=every)
 
-    def _device_lock(self, device_id: str) -> AbstractAsyncContextManager[object]:
-        lock = self._device_locks.get(device_id)
-        if lock is None:
-            lock = self._device_locks[device_id] = self._new_lock()
-        return lock
-
-    def _known_token(self, device_id: str, role: str, token: str) -> TokenDigest | None:
-        device = self._paired.get(device_id)
-        tokens = device.tokens.get(role) if device is not None else None
-        return tokens.find(token) if tokens is not None else None
-
-    def waiting(self) -> tuple[PairingRequest, ...]:
-        """Requests that can still be approved."""
-        horizon = self._now_ms() - REQUEST_TTL_MS
-        return tuple(request for request in self._requests.values() if request.ts > horizon)
-
-    def _requests_of(self, device_id: str) -> tuple[PairingRequest, ...]:
-        return tuple(request for request in self._requests.values() if request.device_id == device_id)
-
-    def _merged_request(self, waiting: PairingRequest | None, ask: PairingAsk) -> PairingRequest:
-        return PairingRequest(
-            request_id=waiting.request_id if waiting else self._new_request_id(),
-            device_id=ask.device_id,
-            public_key=ask.public_key,
-            client_id=ask.client_id,
-            client_mode=ask.client_mode,
-            role=waiting.role if waiting else ask.role,
-            roles=merged(waiting.roles if waiting else (), (ask.role,)),
-            scopes=merged(waiting.scopes if waiting else (), ask.scopes),
-            silent=False,
-            is_repair=ask.device_id in self._paired,
-            ts=self._now_ms(),
-            display_name=ask.display_name or (waiting.display_name if waiting else None),
-            platform=ask.platform,
-            device_family=ask.device_family,
-            remote_ip=ask.remote_ip,
-        )
-
-    def _new_request_id(self) -> str:
-        return str(UUID(bytes=self._random_bytes(16), version=4))
-
-    async def _approve(self, ask: PairingAsk, *, roles: tuple[str, ...] = ()) -> PairedDevice:
+    async def _approve(self, ask: PairingAsk, roles: tuple[str, ...]) -> PairedDevice:
+        """The device with all that is asked for added to what it has; its lock is held."""
         now = self._now_ms()
-        known = self._paired.get(ask.device_id)
+        known = self._paired.find(ask.device_id)
         device = PairedDevice(
             device_id=ask.device_id,
             public_key=ask.public_key,
             client_id=ask.client_id,
             client_mode=ask.client_mode,
             role=ask.role,
-            roles=merged(known.roles if known else (), (*roles, ask.role)),
+            roles=merged(known.roles if known else (), roles),
             scopes=merged(known.scopes if known else (), ask.scopes),
             created_at_ms=known.created_at_ms if known else now,
             approved_at_ms=now,
@@ -320,64 +239,26 @@ class Devices:
             platform=ask.platform,
             device_family=ask.device_family,
             remote_ip=ask.remote_ip,
+            operator_label=known.operator_label if known else None,
             tokens=known.tokens if known else {},
         )
-        await self._put(device)
+        await self._paired.put(device)
         return device
 
-    async def _put(self, device: PairedDevice) -> None:
-        await self._store.put_device(device.device_id, unstructure(device))
-        self._paired[device.device_id] = device
-
-    async def _drop_request(self, request_id: str) -> None:
-        await self._store.delete_request(request_id)
-        self._requests.pop(request_id, None)
-
-    async def _expire(self) -> None:
-        live = {request.request_id for request in self.waiting()}
-        for request_id in self._requests.keys() - live:
-            await self._drop_request(request_id)
-
-
-def _with_token(device: PairedDevice, role: str, digest: TokenDigest, now: int) -> PairedDevice:
-    known = device.tokens.get(role)
-    if known is None or known.revoked_at_ms is not None:
-        tokens = RoleTokens(role, digest.scopes, now, (digest,), last_used_at_ms=now)
-    else:
-        tokens = attrs.evolve(
-            known,
-            scopes=digest.scopes,
-            digests=(*known.digests[-OLDER_TOKENS_MAX:], digest),
-            last_used_at_ms=now,
+    def _settled_by(self, device: PairedDevice) -> tuple[str, ...]:
+        return tuple(
+            request.request_id
+            for request in self.requests.of_device(device.device_id)
+            if set(request.roles) <= set(device.roles)
+            and covers(device.scopes, request.scopes)
+            and (request.platform, request.device_family) == (device.platform, device.device_family)
         )
-    return attrs.evolve(device, tokens={**device.tokens, role: tokens})
 
 
-def _ask_of(request: PairingRequest) -> PairingAsk:
-    return PairingAsk(
-        device_id=request.device_id,
-        public_key=request.public_key,
-        client_id=request.client_id,
-        client_mode=request.client_mode,
-        role=request.role,
-        scopes=request.scopes,
-        display_name=request.display_name,
-        platform=request.platform,
-        device_family=request.device_family,
-        remote_ip=request.remote_ip,
-    )
-
-
-def _readable(documents: Iterable[Mapping[str, object]], cls: type[T]) -> list[T]:
-    values = []
-    for document in documents:
-        try:
-            values.append(read_document(document, cls))
-        except InvalidValue as error:
-            fields = {"deviceId": document.get("deviceId"), "problem": error.text()}
-            _LOG.warning("device record unreadable", extra={"fields": fields})
-    return values
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def _warn_of(row: Unreadable) -> None:
+    fields = {
+        "device": row.device_id,
+        "problem": row.problem,
+        "hint": f"it has to be paired again; to forget it: openclawd devices remove {row.device_id}",
+    }
+    _LOG.warning("device record unreadable", extra={"fields": fields})

@@ -9,127 +9,34 @@ is charged to that device alone, so that no stranger can slow an owner who comes
 
 What cannot be guessed (a strong token, a device token with its device's signature) is for the caller to
 admit without asking here. Nothing here does I/O; the clock is a parameter, in milliseconds of wall time, so
-that the state means the same after a restart. A clock that goes back costs nobody more than the tries already
-out.
+that the state means the same after a restart. A clock that goes back holds nobody back: what is out comes
+back from then on, and an answer that seems to be due in an hour is due now.
 
 The table is bounded: beyond `BUCKETS_MAX` the source that has been silent longest is forgotten. That gives a
-guesser with that many addresses their tries back, but none of those of everybody.
+guesser with that many addresses their tries back, but none of those of everybody; and as only a charge makes
+a row, nobody brings in rows faster than everybody's tries come back.
 """
 
 import hashlib
-import math
+from collections import Counter
 from collections.abc import Iterable
-from enum import Enum, StrEnum
 from typing import Final
 
-import attrs
+from openclawd.auth.bucket import MAX_DELAY_MS, Bucket, Standing, wait_ms
+from openclawd.auth.tries import POOLS, BucketRow, Kind, LimitRules, Outcome, Source, Verdict
 
-# Stock's figures: the second try waits a quarter of a second, the sixth and later ones five seconds.
-FIRST_DELAY_MS: Final = 250
-MAX_DELAY_MS: Final = 5_000
 # Some hundred bytes each; a household has a dozen.
 BUCKETS_MAX: Final = 4_096
 # A client that was left running with an old token over the weekend is still one failure.
 FORGOTTEN_AFTER_MS: Final = 72 * 3_600_000
 # Everybody together may be wrong this many times as often as one source.
 EVERYBODY_FACTOR: Final = 10
-EVERYBODY: Final = "*"
 # Of one source; more than the tries it has at once.
 DIGESTS_KEPT: Final = 32
 _DIGEST_BYTES: Final = 16
 
 
-class Kind(StrEnum):
-    """What a source tries to guess; each kind has its own tries."""
-
-    TOKEN = "token"  # noqa: S105  the kind's name
-    PASSWORD = "password"  # noqa: S105
-    DEVICE_TOKEN = "device-token"  # noqa: S105
-
-
 _KINDS: Final = frozenset(kind.value for kind in Kind)
-
-
-@attrs.frozen
-class LimitRules:
-    """`tries` wrong secrets in a row, after which one comes back every `refill_ms / tries`."""
-
-    tries: int = 10
-    refill_ms: int = 300_000
-    exempt_loopback: bool = True
-    """Programs on this machine get a try back at least every five seconds: slowed, never shut out."""
-
-
-@attrs.frozen
-class Source:
-    """Who is charged. `key` is shown in the log; `is_loopback`: a program on this machine, not a page.
-    `alone`: a paired device's own bucket, in which everybody's tries do not count.
-    """
-
-    key: str
-    is_loopback: bool = False
-    alone: bool = False
-
-
-class Outcome(Enum):
-    """What a try may expect."""
-
-    EXAMINE = "examine"
-    """It was charged; `refund` gives it back when it was right."""
-    KNOWN = "known"
-    """The same wrong secret as before; nothing was charged."""
-    EMPTY = "empty"
-    """No try is left; refuse it unexamined."""
-
-
-@attrs.frozen
-class Verdict:
-    """`delay_ms`: when the answer may be given, counted from now; `retry_after_ms`: when a try is back."""
-
-    outcome: Outcome
-    delay_ms: int = 0
-    retry_after_ms: int = 0
-
-
-@attrs.frozen
-class BucketRow:
-    """One bucket as it is stored. `digests` are keyed, and tell nobody what was presented."""
-
-    source: str
-    kind: str
-    spent: float
-    updated_at_ms: int
-    seen_at_ms: int
-    digests: tuple[bytes, ...]
-
-
-@attrs.define(eq=False, repr=False)
-class _Bucket:
-    interval_ms: float
-    capacity: int
-    spent: float = 0.0
-    updated_at_ms: int = 0
-    seen_at_ms: int = 0
-    # When the answer to each is due, so that asking again does not tell sooner.
-    due_ms: dict[bytes, int] = attrs.Factory(dict)
-
-    def settle(self, now_ms: int) -> None:
-        """Give back what has come back by now."""
-        elapsed = max(0, now_ms - self.updated_at_ms)
-        self.spent = max(0.0, self.spent - elapsed / self.interval_ms)
-        self.updated_at_ms = now_ms
-
-    @property
-    def retry_after_ms(self) -> int:
-        """0 when a try is left."""
-        return max(0, math.ceil((self.spent - (self.capacity - 1)) * self.interval_ms))
-
-    @property
-    def delay_ms(self) -> int:
-        level = math.ceil(self.spent)
-        return min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** (level - 1)) if level else 0
-
-
 _Key = tuple[str, Kind]
 
 
@@ -140,69 +47,81 @@ class Limiter:
         self._rules = rules
         self._secret_key = secret_key
         # The longest silent first.
-        self._buckets: dict[_Key, _Bucket] = {}
+        self._buckets: dict[_Key, Bucket] = {}
         self._changed: dict[_Key, None] = {}
+        self.verdicts: Counter[tuple[Kind, Outcome]] = Counter()
+        self.delayed: Counter[Kind] = Counter()
 
     @property
     def rules(self) -> LimitRules:
         """How many tries there are."""
         return self._rules
 
-    def change_rules(self, rules: LimitRules) -> None:
+    def change_rules(self, rules: LimitRules, now_ms: int) -> None:
         """From now on; tries that are out stay out."""
         self._rules = rules
-        for (source, _), bucket in self._buckets.items():
-            bucket.capacity, bucket.interval_ms = self._measure(source, is_loopback=False)
+        for key, bucket in self._buckets.items():
+            self._settle(key, bucket, now_ms)
+            bucket.measure(*self._measure(key[0], is_loopback=bucket.is_loopback))
+            self._changed[key] = None
 
     def charge(self, source: Source, kind: Kind, presented: str, wanted: str, now_ms: int) -> Verdict:
         """One try at `wanted` (the configured secret: a changed one is another guess) with `presented`."""
+        verdict = self._charge(source, kind, presented, wanted, now_ms)
+        self.verdicts[kind, verdict.outcome] += 1
+        self.delayed[kind] += verdict.delay_ms > 0
+        return verdict
+
+    def _charge(self, source: Source, kind: Kind, presented: str, wanted: str, now_ms: int) -> Verdict:
         digest = self._digest(presented, wanted)
-        bucket = self._bucket(source, kind, now_ms)
-        due = bucket.due_ms.get(digest)
-        if due is not None:
+        bucket = self._settled(source.key, kind, now_ms, is_loopback=source.is_loopback)
+        if bucket is not None and (due := bucket.due_ms.pop(digest, None)) is not None:
             # Kept as the latest, so that a client that keeps coming back is the last to be forgotten.
-            bucket.due_ms[digest] = bucket.due_ms.pop(digest)
+            bucket.due_ms[digest] = due
             self._note(source.key, kind)
-            return Verdict(Outcome.KNOWN, delay_ms=min(MAX_DELAY_MS, max(0, due - now_ms)))
-        everybody = None if source.alone or source.is_loopback else self._everybody(kind, now_ms)
-        retry_after_ms = max(bucket.retry_after_ms, everybody.retry_after_ms if everybody else 0)
-        if retry_after_ms:
-            return Verdict(Outcome.EMPTY, retry_after_ms=retry_after_ms)
+            return Verdict(Outcome.KNOWN, delay_ms=wait_ms(due, now_ms))
+        pool = None if source.alone else self._settled(source.pool, kind, now_ms)
+        own_ms = bucket.retry_after_ms if bucket is not None else 0
+        pool_ms = pool.retry_after_ms if pool is not None else 0
+        if own_ms or pool_ms:
+            empty = source.key if own_ms >= pool_ms else source.pool
+            return Verdict(Outcome.EMPTY, retry_after_ms=max(own_ms, pool_ms), empty=empty)
+        if bucket is None:
+            bucket = self._made(source.key, kind, now_ms, is_loopback=source.is_loopback)
         delay_ms = bucket.delay_ms
         bucket.spent += 1
         bucket.due_ms[digest] = now_ms + delay_ms
         if len(bucket.due_ms) > DIGESTS_KEPT:
             del bucket.due_ms[next(iter(bucket.due_ms))]
-        if everybody is not None:
-            everybody.spent += 1
-            self._note(EVERYBODY, kind)
         self._note(source.key, kind)
+        if not source.alone:
+            pool = pool or self._made(source.pool, kind, now_ms)
+            pool.spent += 1
+            self._note(source.pool, kind)
         return Verdict(Outcome.EXAMINE, delay_ms=delay_ms)
 
     def refund(self, source: Source, kind: Kind, presented: str, wanted: str, now_ms: int) -> None:
         """The try was right."""
-        bucket = self._bucket(source, kind, now_ms)
-        if bucket.due_ms.pop(self._digest(presented, wanted), None) is None:
+        bucket = self._settled(source.key, kind, now_ms, is_loopback=source.is_loopback)
+        if bucket is None or bucket.due_ms.pop(self._digest(presented, wanted), None) is None:
             return
-        bucket.spent = max(0.0, bucket.spent - 1)
-        self._note(source.key, kind)
-        if not (source.alone or source.is_loopback):
-            everybody = self._everybody(kind, now_ms)
-            everybody.spent = max(0.0, everybody.spent - 1)
-            self._note(EVERYBODY, kind)
+        self._give_back(source.key, kind, bucket)
+        pool = None if source.alone else self._settled(source.pool, kind, now_ms)
+        if pool is not None:
+            self._give_back(source.pool, kind, pool)
 
     def clear(self, source: str | None = None) -> int:
         """Forget what `source` (every source) has tried; how many buckets that were."""
         gone = [key for key in self._buckets if source is None or key[0] == source]
         for key in gone:
-            del self._buckets[key]
-            self._changed[key] = None
+            self._drop(key)
         return len(gone)
 
     def rows(self, now_ms: int) -> tuple[BucketRow, ...]:
         """Every bucket that has tries out or remembers a secret, the latest first."""
-        for bucket in self._buckets.values():
-            bucket.settle(now_ms)
+        self._forget(now_ms)
+        for key, bucket in self._buckets.items():
+            self._settle(key, bucket, now_ms)
         rows = [_row(key, bucket) for key, bucket in self._buckets.items() if bucket.spent or bucket.due_ms]
         return tuple(reversed(rows))
 
@@ -211,16 +130,31 @@ class Limiter:
         bucket = self._buckets.get((row.source, Kind(row.kind)))
         return bucket.retry_after_ms if bucket is not None else 0
 
+    def standing(self, row: BucketRow) -> Standing:
+        """How the source of a row that was just read stands."""
+        return self._buckets[row.source, Kind(row.kind)].standing
+
     def load(self, rows: Iterable[BucketRow], now_ms: int) -> None:
-        """What was stored, in any order; of a kind that is unknown here, nothing."""
+        """What was stored, in any order; of a kind that is unknown here, nothing. What has been silent for
+        too long is among the next changes, to be deleted.
+        """
         for row in sorted(rows, key=lambda row: row.seen_at_ms):
-            if row.kind not in _KINDS or now_ms - row.seen_at_ms > FORGOTTEN_AFTER_MS:
+            if row.kind not in _KINDS:
                 continue
-            capacity, interval_ms = self._measure(row.source, is_loopback=False)
-            self._buckets[row.source, Kind(row.kind)] = _Bucket(
+            kind = Kind(row.kind)
+            if now_ms - row.seen_at_ms > FORGOTTEN_AFTER_MS:
+                self._note(row.source, kind)
+                continue
+            if row.updated_at_ms > now_ms:
+                self._note(row.source, kind)
+            is_loopback = _is_program(row.source)
+            capacity, interval_ms = self._measure(row.source, is_loopback=is_loopback)
+            self._buckets[row.source, kind] = Bucket(
                 interval_ms=interval_ms,
                 capacity=capacity,
-                spent=row.spent,
+                is_loopback=is_loopback,
+                # Not even a damaged row holds anybody back for longer than a full bucket does.
+                spent=min(row.spent, capacity) if row.spent > 0 else 0.0,
                 # A clock that was ahead when this was written must not hold the tries back now.
                 updated_at_ms=min(row.updated_at_ms, now_ms),
                 seen_at_ms=min(row.seen_at_ms, now_ms),
@@ -240,39 +174,63 @@ class Limiter:
         """Whether `take_changes` would give anything."""
         return bool(self._changed)
 
-    def _bucket(self, source: Source, kind: Kind, now_ms: int) -> _Bucket:
-        """The source's bucket as it is now, moved to the latest."""
-        key = (source.key, kind)
-        bucket = self._buckets.pop(key, None)
-        capacity, interval_ms = self._measure(source.key, is_loopback=source.is_loopback)
+    def _settled(self, source: str, kind: Kind, now_ms: int, *, is_loopback: bool = False) -> Bucket | None:
+        """The source's bucket as it is now, moved to the latest; None when it has none."""
+        bucket = self._buckets.pop((source, kind), None)
         if bucket is None:
-            bucket = _Bucket(interval_ms, capacity, updated_at_ms=now_ms)
-        bucket.interval_ms, bucket.capacity = interval_ms, capacity
-        bucket.settle(now_ms)
+            return None
+        bucket.is_loopback = is_loopback
+        bucket.measure(*self._measure(source, is_loopback=is_loopback))
+        self._settle((source, kind), bucket, now_ms)
         bucket.seen_at_ms = now_ms
-        self._buckets[key] = bucket
+        self._buckets[source, kind] = bucket
+        return bucket
+
+    def _made(self, source: str, kind: Kind, now_ms: int, *, is_loopback: bool = False) -> Bucket:
+        capacity, interval_ms = self._measure(source, is_loopback=is_loopback)
+        bucket = Bucket(interval_ms, capacity, is_loopback, updated_at_ms=now_ms, seen_at_ms=now_ms)
+        self._buckets[source, kind] = bucket
+        self._forget(now_ms)
         self._make_room()
         return bucket
 
-    def _everybody(self, kind: Kind, now_ms: int) -> _Bucket:
-        return self._bucket(Source(EVERYBODY), kind, now_ms)
+    def _settle(self, key: _Key, bucket: Bucket, now_ms: int) -> None:
+        if bucket.updated_at_ms > now_ms:
+            # The clock went back: what comes back from now on must not be lost at the next start.
+            self._changed[key] = None
+        bucket.settle(now_ms)
+
+    def _give_back(self, source: str, kind: Kind, bucket: Bucket) -> None:
+        bucket.spent = max(0.0, bucket.spent - 1)
+        self._note(source, kind)
+        if not bucket.spent and not bucket.due_ms:
+            self._drop((source, kind))
 
     def _measure(self, source: str, *, is_loopback: bool) -> tuple[int, float]:
         """Capacity and milliseconds a try."""
         rules = self._rules
         interval_ms = rules.refill_ms / rules.tries
-        if source == EVERYBODY:
+        if source in POOLS:
             return rules.tries * EVERYBODY_FACTOR, interval_ms / EVERYBODY_FACTOR
         if is_loopback and rules.exempt_loopback:
             interval_ms = min(interval_ms, MAX_DELAY_MS)
         return rules.tries, interval_ms
 
+    def _forget(self, now_ms: int) -> None:
+        """Those that have been silent for too long."""
+        while self._buckets:
+            key, bucket = next(iter(self._buckets.items()))
+            if now_ms - bucket.seen_at_ms <= FORGOTTEN_AFTER_MS:
+                return
+            self._drop(key)
+
     def _make_room(self) -> None:
         while len(self._buckets) > BUCKETS_MAX:
-            # Everybody's is touched with each charge, so it is never the longest silent.
-            oldest = next(iter(self._buckets))
-            del self._buckets[oldest]
-            self._changed[oldest] = None
+            self._drop(next(key for key in self._buckets if key[0] not in POOLS))
+
+    def _drop(self, key: _Key) -> None:
+        del self._buckets[key]
+        self._changed[key] = None
 
     def _note(self, source: str, kind: Kind) -> None:
         self._changed[source, kind] = None
@@ -285,7 +243,12 @@ class Limiter:
         return keyed.digest()
 
 
-def _row(key: _Key, bucket: _Bucket) -> BucketRow:
+def _is_program(source: str) -> bool:
+    """Whether a stored row is that of a program on this machine."""
+    return source.startswith(("127.", "uid:")) or source == "::1"
+
+
+def _row(key: _Key, bucket: Bucket) -> BucketRow:
     source, kind = key
     return BucketRow(
         source=source,

@@ -1,24 +1,46 @@
 """Who is at the other end: the client's address, and whether the client is on this machine.
 
-Local means a loopback peer *and* a loopback Host *and* no forwarding header: a page in the owner's browser
-can make loopback connections (DNS rebinding shows in the Host), and so can a proxy (its headers show it).
+Local means a loopback peer *and* a loopback Host *and* no forwarding header, and for a page a loopback Origin
+as well: a page in the owner's browser can make loopback connections (DNS rebinding shows in the Host), and so
+can a proxy (its headers show it, or the page's Origin does).
 Forwarding headers are believed from trusted proxies only; from anyone else they prove nothing but that the
 peer is not the client, so they end locality.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import attrs
 
-IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_FORWARDING_HEADERS: Final = frozenset(
-    ("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "fly-client-ip")
+from openclawd.auth.hosts import (
+    IpAddress,
+    IpNetwork,
+    is_loopback,
+    parse_address,
+    parse_origin,
+    split_host,
 )
-_FORWARDING_PREFIX: Final = "x-forwarded-"
+
+# What the proxies, tunnels and content networks that people use say of the client; any of it will do.
+_FORWARDING_HEADERS: Final = frozenset(
+    (
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "fly-client-ip",
+        "cdn-loop",
+        "x-original-host",
+    )
+)
+# Some proxies name the WebSocket's scheme for an upgrade.
+_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+_FORWARDING_PREFIXES: Final = ("x-forwarded", "cf-", "tailscale-", "x-envoy-", "x-original-forwarded-")
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -26,7 +48,8 @@ class Peer:
     """What the transport and the upgrade request say about a connection.
 
     `address` is the IP of the TCP peer, empty for a Unix socket, whose peer's uid is `unix_uid` then.
-    `forwarded` tells whether there was any forwarding header at all.
+    `forwarded` tells whether there was any forwarding header at all, `tls` whether the bytes come encrypted.
+    `headers` holds those that the policy names (`auth.trusted_proxy`), in lower case.
     """
 
     address: str
@@ -36,22 +59,32 @@ class Peer:
     forwarded_for: str | None = None
     real_ip: str | None = None
     forwarded_host: str | None = None
+    forwarded_proto: str | None = None
     forwarded: bool = False
     user_agent: str | None = None
     unix_uid: int | None = None
+    tls: bool = False
+    headers: Mapping[str, str] = _NO_HEADERS
 
 
 @attrs.frozen
 class Locality:
-    """`address` is the best known one, for logs and limits; `host` is the Host that the client asked for."""
+    """`address` is the best known one, for logs and limits; `host` is the Host that the client asked for,
+    `scheme` (http, https) how, where that is known.
+    """
 
     address: str
     host: str | None
     is_local: bool
+    scheme: str | None = None
 
 
-def peer_from_headers(address: str, port: int | None, headers: Iterable[tuple[str, str]]) -> Peer:
-    """The peer of an upgrade request. Names in any case; a repeated header counts as one list."""
+def peer_from_headers(
+    address: str, port: int | None, headers: Iterable[tuple[str, str]], keep: Collection[str] = ()
+) -> Peer:
+    """The peer of a request. Names in any case; a repeated header counts as one list; `keep` names headers,
+    in lower case, that the policy asks for.
+    """
     found: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()
@@ -64,32 +97,16 @@ def peer_from_headers(address: str, port: int | None, headers: Iterable[tuple[st
         forwarded_for=found.get("x-forwarded-for"),
         real_ip=found.get("x-real-ip"),
         forwarded_host=found.get("x-forwarded-host"),
-        forwarded=any(name in _FORWARDING_HEADERS or name.startswith(_FORWARDING_PREFIX) for name in found),
+        forwarded_proto=found.get("x-forwarded-proto"),
+        forwarded=any(name in _FORWARDING_HEADERS or name.startswith(_FORWARDING_PREFIXES) for name in found),
         user_agent=found.get("user-agent"),
+        headers={name: found[name] for name in keep if name in found} if keep else _NO_HEADERS,
     )
-
-
-def parse_address(text: str) -> IpAddress | None:
-    """An IP address; an IPv4 address mapped into IPv6 (dual-stack sockets) is the IPv4 one."""
-    try:
-        address = ipaddress.ip_address(text.strip().strip("[]"))
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
 
 
 def parse_proxies(entries: Iterable[str]) -> tuple[IpNetwork, ...]:
     """`gateway.trustedProxies`: addresses and CIDR ranges. Raises ValueError for anything else."""
     return tuple(ipaddress.ip_network(entry.strip(), strict=False) for entry in entries)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or literal is this machine by definition: localhost, 127/8, ::1."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    address = parse_address(host)
-    return address is not None and address.is_loopback
 
 
 def locate(
@@ -101,41 +118,36 @@ def locate(
     address = parse_address(peer.address)
     if address is None:
         return Locality(peer.address, peer.host_header, is_local=False)
-    if not _within(address, trusted_proxies):
-        local = address.is_loopback and not peer.forwarded and _asks_for_loopback(peer.host_header)
-        return Locality(str(address), peer.host_header, is_local=local)
+    if not within(address, trusted_proxies):
+        local = (
+            address.is_loopback
+            and not peer.forwarded
+            and _asks_for_loopback(peer.host_header)
+            and _may_be_local(peer.origin)
+        )
+        scheme = "https" if peer.tls else None
+        return Locality(str(address), peer.host_header, is_local=local, scheme=scheme)
     host = _last(peer.forwarded_host) or peer.host_header
-    client = _behind_proxies(peer, trusted_proxies, allow_real_ip=allow_real_ip)
-    if client is None:
-        # The proxy does not say for whom it speaks.
-        return Locality(str(address), host, is_local=False)
-    # Whoever comes through a proxy is not local: a client can put a loopback address into the headers itself.
-    return Locality(str(client), host, is_local=False)
-
-
-def split_host(header: str) -> tuple[str, int | None] | None:
-    """Host and port of a Host header (RFC 9110 section 7.2), the host in lower case without brackets."""
-    text = header.strip().lower()
-    if text.startswith("["):
-        host, bracket, rest = text[1:].partition("]")
-        if not bracket or parse_address(host) is None or (rest and not rest.startswith(":")):
-            return None
-        port = rest[1:]
-    else:
-        host, _, port = text.partition(":")
-    host = host.rstrip(".")
-    if not host or any(character in host for character in "/?#@ "):
-        return None
-    if not port:
-        return host, None
-    if not (port.isascii() and port.isdigit() and len(port) <= 5):
-        return None
-    return host, int(port)
+    proto = (_last(peer.forwarded_proto) or "").lower()
+    # Nobody who comes through a proxy is local: a client can put a loopback address into the headers itself.
+    # Without an address, the proxy does not say for whom it speaks.
+    client = _behind_proxies(peer, trusted_proxies, allow_real_ip=allow_real_ip) or address
+    return Locality(str(client), host, is_local=False, scheme=_SCHEMES.get(proto))
 
 
 def _asks_for_loopback(host_header: str | None) -> bool:
     parsed = split_host(host_header) if host_header is not None else None
     return parsed is not None and is_loopback(parsed[0])
+
+
+def _may_be_local(origin: str | None) -> bool:
+    """A program, or a page under a loopback name. Any other page came through a proxy that hides itself and
+    its Host, or belongs to somebody else.
+    """
+    if origin is None:
+        return True
+    parsed = parse_origin(origin)
+    return parsed is not None and is_loopback(parsed.host)
 
 
 def _behind_proxies(
@@ -145,7 +157,7 @@ def _behind_proxies(
     if peer.forwarded_for is not None:
         for entry in reversed(peer.forwarded_for.split(",")):
             address = _parse_hop(entry)
-            if address is None or not _within(address, trusted_proxies):
+            if address is None or not within(address, trusted_proxies):
                 return address
         # Every hop is one of ours: the nearest is the only one that a proxy of ours wrote for certain.
         return _parse_hop(peer.forwarded_for.split(",")[-1])
@@ -162,7 +174,8 @@ def _parse_hop(entry: str) -> IpAddress | None:
     return address
 
 
-def _within(address: IpAddress, networks: tuple[IpNetwork, ...]) -> bool:
+def within(address: IpAddress, networks: tuple[IpNetwork, ...]) -> bool:
+    """Whether one of the networks holds the address."""
     return any(address in network for network in networks)
 
 

@@ -5,54 +5,16 @@ kept as its SHA-256 digest only: whoever reads the store learns no token. Member
 version does not know are ignored, so that a newer version may add some and an older one still reads them.
 """
 
-import hashlib
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import attrs
 
+from openclawd.auth.device_tokens import RoleTokens, TokenDigest
 from openclawd.protocol.codec import structure, unstructure
 from openclawd.protocol.fields import wire_fields
 
 T = TypeVar("T")
-
-# Several tabs and programs share one device; each may hold a token of its own.
-OLDER_TOKENS_MAX: Final = 8
-
-
-@attrs.frozen
-class TokenDigest:
-    """One valid token: its SHA-256 in hex, and what it was issued for."""
-
-    digest: str
-    scopes: tuple[str, ...]
-    created_at_ms: int
-
-
-@attrs.frozen
-class RoleTokens:
-    """The tokens of one device for one role, the newest last. `scopes` are the newest one's."""
-
-    role: str
-    scopes: tuple[str, ...]
-    created_at_ms: int
-    digests: tuple[TokenDigest, ...] = ()
-    rotated_at_ms: int | None = None
-    revoked_at_ms: int | None = None
-    last_used_at_ms: int | None = None
-
-    def find(self, token: str) -> TokenDigest | None:
-        """The digest of `token`, unless revoked. A digest lookup reveals nothing by its timing."""
-        if self.revoked_at_ms is not None:
-            return None
-        digest = digest_of(token)
-        return next((known for known in self.digests if known.digest == digest), None)
-
-    def to_wire(self) -> dict[str, object]:
-        """What `device.pair.list` shows of it."""
-        wire = unstructure(self)
-        del wire["digests"]
-        return wire
 
 
 @attrs.frozen
@@ -72,11 +34,19 @@ class PairedDevice:
     platform: str | None = None
     device_family: str | None = None
     remote_ip: str | None = None
+    operator_label: str | None = None
+    """What its owner calls it; the device's own name stays beside it."""
+
     tokens: Mapping[str, RoleTokens] = attrs.field(factory=dict)
 
+    @property
+    def name(self) -> str | None:
+        """What to call it."""
+        return self.operator_label or self.display_name
+
     def to_wire(self) -> dict[str, object]:
-        """What `device.pair.list` shows of it."""
-        wire = unstructure(attrs.evolve(self, tokens={}))
+        """What `device.pair.list` shows of it; as `displayName`, which every client shows, the owner's."""
+        wire = unstructure(attrs.evolve(self, display_name=self.name, tokens={}))
         del wire["tokens"]
         if self.tokens:
             wire["tokens"] = [tokens.to_wire() for tokens in self.tokens.values()]
@@ -102,6 +72,29 @@ class PairingRequest:
     platform: str | None = None
     device_family: str | None = None
     remote_ip: str | None = None
+    browser_origin: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """What it calls itself."""
+        return self.display_name
+
+    @property
+    def ask(self) -> "PairingAsk":
+        """What would be paired if somebody approved it."""
+        return PairingAsk(
+            device_id=self.device_id,
+            public_key=self.public_key,
+            client_id=self.client_id,
+            client_mode=self.client_mode,
+            role=self.role,
+            scopes=self.scopes,
+            display_name=self.display_name,
+            platform=self.platform,
+            device_family=self.device_family,
+            remote_ip=self.remote_ip,
+            browser_origin=self.browser_origin,
+        )
 
     def to_wire(self) -> dict[str, object]:
         """As listed, and as the event `device.pair.requested` carries it."""
@@ -110,7 +103,7 @@ class PairingRequest:
 
 @attrs.frozen
 class PairingAsk:
-    """What a connecting device asks to be paired for."""
+    """What a device asks to be paired for. `browser_origin`: of which page, if it is one."""
 
     device_id: str
     public_key: str
@@ -122,11 +115,7 @@ class PairingAsk:
     platform: str | None = None
     device_family: str | None = None
     remote_ip: str | None = None
-
-
-def digest_of(token: str) -> str:
-    """SHA-256 in hex. A token of 32 random bytes needs no salt and no slow hash."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+    browser_origin: str | None = None
 
 
 def merged(older: tuple[str, ...], newer: tuple[str, ...]) -> tuple[str, ...]:
@@ -136,7 +125,7 @@ def merged(older: tuple[str, ...], newer: tuple[str, ...]) -> tuple[str, ...]:
 
 def read_document(document: Mapping[str, object], cls: type[T]) -> T:
     """A stored document as a value. Raises InvalidValue."""
-    known = _known_members(document, cls)
+    known = known_members(document, cls)
     if cls is PairedDevice and isinstance(tokens := known.get("tokens"), Mapping):
         known["tokens"] = {role: _read_tokens(entry) for role, entry in tokens.items()}
     return structure(known, cls)
@@ -145,15 +134,16 @@ def read_document(document: Mapping[str, object], cls: type[T]) -> T:
 def _read_tokens(entry: object) -> object:
     if not isinstance(entry, Mapping):
         return entry
-    known = _known_members(entry, RoleTokens)
+    known = known_members(entry, RoleTokens)
     if isinstance(digests := known.get("digests"), list):
         known["digests"] = [
-            _known_members(digest, TokenDigest) if isinstance(digest, Mapping) else digest
+            known_members(digest, TokenDigest) if isinstance(digest, Mapping) else digest
             for digest in digests
         ]
     return known
 
 
-def _known_members(document: Mapping[str, object], cls: type) -> dict[str, object]:
+def known_members(document: Mapping[str, object], cls: type) -> dict[str, object]:
+    """The members of `document` that `cls` has a name for."""
     keys = {field.key for field in wire_fields(cls)}
     return {key: value for key, value in document.items() if key in keys}

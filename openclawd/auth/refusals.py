@@ -1,13 +1,19 @@
 """Every way in which a handshake fails: reason, error code, message, details, close.
 
 The texts are the stock gateway's, since clients match some of them; v3 and v4 differ in a few and mostly in
-the details. Where no version is negotiated yet, the message is v3's and the details are v4's. Whoever
-refuses, pipeline or connection, takes the refusal from here, so that all end in one shape and one log line.
+the details. Where no version is negotiated yet, the message is v3's and the details are v4's. `retryable` is
+false where the same request fails again whoever waits, and absent where it is for somebody to approve it.
+Whoever refuses, pipeline or connection, takes the refusal from here, so that all end in one shape and one log
+line.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
+import attrs
+
+from openclawd.auth import advice
+from openclawd.auth.charges import Charge
 from openclawd.auth.credentials import (
     DEVICE_MISMATCH,
     RATE_LIMITED,
@@ -16,9 +22,10 @@ from openclawd.auth.credentials import (
     presented_kinds,
 )
 from openclawd.auth.decisions import PAIRING_REQUIRED, Facts, Refused
-from openclawd.auth.origins import OriginFault
+from openclawd.auth.origins import OriginFault, OriginRules
 from openclawd.auth.pairing import PairedDevice, PairingAsk
 from openclawd.auth.signature import SignatureFault
+from openclawd.auth.trusted_proxy import MISSING_HEADER
 from openclawd.protocol import closes
 from openclawd.protocol.connect import AuthParams, ClientInfo, ConnectParams
 from openclawd.protocol.errors import ErrorCode, ErrorShape
@@ -85,42 +92,49 @@ _PAIRING_WORDS: Final[Mapping[str, tuple[str, str]]] = {
 
 def not_json(facts: Facts) -> Refused:
     """The first message is not JSON."""
-    return Refused(closes.INVALID_FRAME, "not-json", facts)
+    return _silent(closes.INVALID_FRAME, "not-json", facts)
 
 
 def malformed_frame(facts: Facts) -> Refused:
     """The first message is JSON, but not a request."""
-    return Refused(closes.INVALID_FRAME, "invalid-request-frame", facts)
+    return _silent(closes.INVALID_FRAME, "invalid-request-frame", facts)
 
 
 def handshake_timeout(facts: Facts) -> Refused:
     """No `connect` came in time."""
-    return Refused(closes.HANDSHAKE_TIMEOUT, "handshake-timeout", facts)
+    return _silent(closes.HANDSHAKE_TIMEOUT, "handshake-timeout", facts)
 
 
 def too_big(facts: Facts) -> Refused:
     """A stranger's message was above the limit for strangers."""
-    return Refused(closes.TOO_BIG, "too-big", facts)
+    return _silent(closes.TOO_BIG, "too-big", facts)
 
 
 def device_removed(facts: Facts) -> Refused:
     """The device was removed between the decision and hello-ok."""
-    shape = ErrorShape(
-        ErrorCode.NOT_PAIRED, "pairing required", {"code": "PAIRING_REQUIRED", "reason": "not-paired"}
-    )
-    return Refused(closes.policy("pairing required"), "device-removed", facts, shape)
+    details = {"code": "PAIRING_REQUIRED", "reason": "not-paired"}
+    return _refuse(facts, "device-removed", ErrorCode.NOT_PAIRED, "pairing required", details)
+
+
+def auth_changed(facts: Facts, presented: str) -> Refused:
+    """The gateway's settings changed after the decision; by the new ones it may be another."""
+    close = closes.invalidated(closes.GATEWAY_AUTH_CHANGED, facts.protocol or V3)
+    shape = ErrorShape(ErrorCode.UNAVAILABLE, closes.GATEWAY_AUTH_CHANGED, retryable=True, retry_after_ms=0)
+    next_step = advice.for_reason("auth-changed")
+    return Refused(close, "auth-changed", facts, shape, presented, next_step=next_step)
 
 
 def unwritable(facts: Facts) -> Refused:
     """A new device cannot be remembered now; it may come back when the disk takes it."""
     message = "the gateway cannot write its state; the log says why"
     shape = ErrorShape(ErrorCode.UNAVAILABLE, message, retryable=True, retry_after_ms=RETRY_UNWRITABLE_MS)
-    return Refused(closes.INTERNAL_ERROR, "state-unwritable", facts, shape)
+    next_step = advice.for_reason("state-unwritable")
+    return Refused(closes.INTERNAL_ERROR, "state-unwritable", facts, shape, next_step=next_step)
 
 
 def protocol_breach(facts: Facts, close: closes.Close) -> Refused:
     """The peer broke RFC 6455; the close has been sent."""
-    return Refused(close, "websocket-breach", facts)
+    return _silent(close, "websocket-breach", facts)
 
 
 def not_connect(facts: Facts) -> Refused:
@@ -143,9 +157,15 @@ def protocol_mismatch(facts: Facts, params: ConnectParams) -> Refused:
         "expectedProtocol": V4,
         "minimumProbeProtocol": V3,
     }
-    error = ErrorShape(ErrorCode.INVALID_REQUEST, "protocol mismatch", details)
-    presented = presented_kinds(params.auth)
-    return Refused(closes.PROTOCOL_MISMATCH, "protocol-mismatch", facts, error, presented)
+    error = ErrorShape(ErrorCode.INVALID_REQUEST, "protocol mismatch", details, retryable=False)
+    return Refused(
+        closes.PROTOCOL_MISMATCH,
+        "protocol-mismatch",
+        facts,
+        error,
+        presented_kinds(params.auth),
+        next_step=advice.for_reason("protocol-mismatch"),
+    )
 
 
 def invalid_role(facts: Facts) -> Refused:
@@ -153,14 +173,18 @@ def invalid_role(facts: Facts) -> Refused:
     return _refuse(facts, "invalid-role", ErrorCode.INVALID_REQUEST, "invalid role")
 
 
-def origin_not_allowed(facts: Facts, auth: AuthParams | None, fault: OriginFault) -> Refused:
-    """A page of that origin may not connect; v3 says so without details."""
+def origin_not_allowed(
+    facts: Facts, auth: AuthParams | None, fault: OriginFault, rules: OriginRules
+) -> Refused:
+    """A page of that origin may not connect; v3 says so without details. Ours: the command that helps."""
+    step = advice.for_origin(facts.origin, rules)
     details: dict[str, object] | None = None
     if facts.protocol == V4:
-        details = {"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": fault.value}
-    return _refuse(
+        details = {"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": fault.value, "command": step}
+    refused = _refuse(
         facts, "origin-not-allowed", ErrorCode.INVALID_REQUEST, _ORIGIN_NOT_ALLOWED, details, auth=auth
     )
+    return attrs.evolve(refused, next_step=f"if the page is yours: {step}")
 
 
 def device_required(facts: Facts, auth: AuthParams | None, *, control_ui: bool) -> Refused:
@@ -187,12 +211,12 @@ def device_invalid(facts: Facts, auth: AuthParams | None, fault: SignatureFault)
 
 
 def unauthorized(
-    facts: Facts, params: ConnectParams, failure: str, *, has_device: bool, retry_after_ms: int
+    facts: Facts, params: ConnectParams, failure: str, charge: Charge | None, *, has_device: bool
 ) -> Refused:
     """No credential let the client in; `failure` is the wire's reason."""
     message = _auth_message(failure, params.client, facts.protocol)
     details: dict[str, object] = {
-        "code": _DETAIL_CODES.get(failure, "AUTH_UNAUTHORIZED"),
+        "code": _detail_code(failure, facts.protocol),
         "authReason": failure,
     }
     if facts.protocol == V4:
@@ -202,16 +226,24 @@ def unauthorized(
         details["recommendedNextStep"] = (
             "retry_with_device_token" if can_retry else _NEXT_STEPS.get(failure, _NEXT_STEP_OTHERWISE)
         )
-    limited = failure == RATE_LIMITED
+    limited = charge if failure == RATE_LIMITED else None
     error = ErrorShape(
         ErrorCode.INVALID_REQUEST,
         message,
         details,
-        retryable=True if limited else None,
-        retry_after_ms=retry_after_ms if limited else None,
+        retryable=limited is not None,
+        retry_after_ms=limited.verdict.retry_after_ms if limited is not None else None,
     )
-    presented = presented_kinds(params.auth)
-    return Refused(closes.policy(message), failure, facts, error, presented)
+    return Refused(
+        closes.policy(message),
+        failure,
+        facts,
+        error,
+        presented_kinds(params.auth),
+        next_step=advice.for_limit(limited.verdict.empty or limited.source.key)
+        if limited is not None
+        else advice.for_proxy(failure, facts.address, facts.user),
+    )
 
 
 def pairing_required(
@@ -229,6 +261,10 @@ def pairing_required(
             "reason": reason,
             "requestId": "",
             "remediationHint": hint,
+            # Once somebody approves, the device gets in without a further act: it may go on knocking.
+            "recommendedNextStep": "wait_then_retry",
+            "retryable": True,
+            "pauseReconnect": False,
             "deviceId": ask.device_id,
             "requestedRole": ask.role,
             "requestedScopes": list(ask.scopes),
@@ -237,6 +273,11 @@ def pairing_required(
             details |= {"approvedRoles": list(known.roles), "approvedScopes": list(known.scopes)}
     error = ErrorShape(ErrorCode.NOT_PAIRED, message, details)
     return Refused(closes.policy(message), reason, facts, error, presented_kinds(auth), ask)
+
+
+def _silent(close: closes.Close, reason: str, facts: Facts) -> Refused:
+    """There is no request that a `res` could answer."""
+    return Refused(close, reason, facts, next_step=advice.for_reason(reason))
 
 
 def _refuse(
@@ -249,8 +290,21 @@ def _refuse(
     auth: AuthParams | None = None,
 ) -> Refused:
     """The common case: closed with 1008 and the message itself."""
-    error = ErrorShape(code, message, details)
-    return Refused(closes.policy(message), reason, facts, error, presented_kinds(auth))
+    error = ErrorShape(code, message, details, retryable=False)
+    return Refused(
+        closes.policy(message),
+        reason,
+        facts,
+        error,
+        presented_kinds(auth),
+        next_step=advice.for_reason(reason),
+    )
+
+
+def _detail_code(failure: str, protocol: int | None) -> str:
+    if protocol == V4 and failure.startswith(MISSING_HEADER):
+        return "AUTH_IDENTITY_HEADER_REQUIRED"
+    return _DETAIL_CODES.get(failure, "AUTH_UNAUTHORIZED")
 
 
 def _auth_message(failure: str, client: ClientInfo, protocol: int | None) -> str:

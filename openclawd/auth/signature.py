@@ -77,6 +77,14 @@ def verify_proof(
     return ProvenDevice(proof.id, base64.urlsafe_b64encode(key).rstrip(b"=").decode())
 
 
+def device_key(public_key: str, device_id: str) -> bytes | None:
+    """The 32 raw bytes of the key that `device_id` stands for; None when `public_key` is another, or none."""
+    key = _raw_key(public_key)
+    if key is None or len(key) != _KEY_BYTES or hashlib.sha256(key).hexdigest() != device_id:
+        return None
+    return key
+
+
 def payload_v2(params: ConnectParams, proof: DeviceProof, nonce: str) -> str:
     """The second form: what is asked for, when, with which token, on which connection."""
     return "|".join(("v2", *_signed_fields(params, proof, nonce)))

@@ -58,6 +58,13 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="another gateway than this user's own: ws://HOST:PORT or wss://HOST:PORT",
     )
+    parser.add_argument(
+        "--tls-fingerprint",
+        type=_fingerprint,
+        default=None,
+        metavar="SHA256",
+        help="with --url wss://: trust this certificate and no other",
+    )
     parser.add_argument("--port", metavar="N", help="the port of a gateway on this machine")
     add_secrets(parser)
     parser.add_argument(
@@ -88,6 +95,15 @@ def warn_of_visible_secrets(arguments: argparse.Namespace) -> None:
                 f" --{secret}-file, OPENCLAW_GATEWAY_{secret.upper()} and the config are private.",
                 file=sys.stderr,
             )
+
+
+def _fingerprint(text: str) -> str:
+    from openclawd.config.values import Unfit, fingerprint
+
+    try:
+        return fingerprint(text)
+    except Unfit as unfit:
+        raise argparse.ArgumentTypeError(f"expected {unfit}") from None
 
 
 def count(text: str) -> int:

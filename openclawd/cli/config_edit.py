@@ -6,8 +6,9 @@ after the other.
 
 import argparse
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from openclawd.cli.access import reload_running
 from openclawd.cli.arguments import Commands, add_json
 from openclawd.cli.failure import Failure
 from openclawd.cli.output import print_json
@@ -74,13 +75,39 @@ def _edit(
         raise Failure(f"{paths.config_file}: {error}", cure="See: openclawd config validate") from error
     except OSError as error:
         raise Failure(f"{paths.config_file}: {error.strerror or error}") from error
+    reloaded = _reloaded(paths) if edited != text else None
     if arguments.json:
-        print_json({"ok": True, "file": str(paths.config_file), "changed": edited != text})
+        answer = {"ok": True, "file": str(paths.config_file), "changed": edited != text}
+        print_json(answer if reloaded is None else answer | {"reloaded": reloaded})
     elif edited == text:
         print(f"{arguments.path} has this value already.")
     else:
-        print(f"{paths.config_file} is written. It counts from the gateway's next start.")
+        print(f"{paths.config_file} is written. {_in_force(reloaded)}")
     return ExitCode.OK
+
+
+def _reloaded(paths: "Paths") -> Mapping[str, Any] | None:
+    """What a running gateway makes of the file; the file is written, whatever that is."""
+    try:
+        return reload_running(paths)
+    except Failure as failure:
+        return {"ok": False, **failure.document()}
+
+
+def _in_force(reloaded: Mapping[str, Any] | None) -> str:
+    """The same in words."""
+    if reloaded is None:
+        return "It counts from the gateway's next start."
+    if not reloaded.get("ok"):
+        return f"The running gateway does not go by it: {reloaded['error']['message']}"
+    if reloaded.get("problems"):
+        return "\n".join(["The running gateway goes by it, but for this:", *reloaded["problems"]])
+    waiting, problems = reloaded.get("restartRequired", []), reloaded.get("problems")
+    if problems:
+        return f"The running gateway cannot go by all of it: {' '.join(problems)}"
+    if not waiting:
+        return "The running gateway goes by it."
+    return f"The running gateway goes by it, but for this until its next start: {', '.join(waiting)}."
 
 
 def _value(text: str) -> object:

@@ -5,7 +5,7 @@ The token is in its fragment, which a browser sends to no server.
 
 import argparse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from openclawd.cli.arguments import Commands, add_json
 from openclawd.cli.failure import Failure
@@ -14,6 +14,7 @@ from openclawd.daemon.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from openclawd.config.paths import Paths
+    from openclawd.config.settings import GatewaySettings
 
 # The link is useful without the answer, so a busy gateway is not waited for.
 _ASK_TIMEOUT_MS: Final = 1_000
@@ -28,6 +29,35 @@ def add_commands(families: Commands) -> None:
 
 
 def _dashboard(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    link = page_link(environ)
+    page = link.url
+    if arguments.json:
+        document = {"url": page, "authMode": link.auth_mode, "tlsFingerprint": link.tls_fingerprint}
+        print_json({name: value for name, value in document.items() if value is not None})
+    else:
+        print(page)
+        if link.tls_fingerprint is not None:
+            print(f"Certificate (SHA-256): {link.tls_fingerprint}")
+        if link.auth_mode == "password":
+            print("The page asks for the password.")
+    if arguments.open:
+        import webbrowser
+
+        if not webbrowser.open(page):
+            raise Failure("No browser could be opened here.", cure="Open the link above by hand.")
+    return ExitCode.OK
+
+
+class Link(NamedTuple):
+    """The link, with the token if there is one, and what else a person needs to know there."""
+
+    url: str
+    auth_mode: str
+    tls_fingerprint: str | None
+
+
+def page_link(environ: Mapping[str, str]) -> Link:
+    """The link to the chat. Raises Failure, ConfigError."""
     from openclawd.cli.target import reachable_host, settings_for
     from openclawd.config.paths import resolve_paths
     from openclawd.daemon.link import fragment, page_url
@@ -44,23 +74,24 @@ def _dashboard(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int
     port = running.get("port") or settings.port
     auth_mode = running.get("authMode") or settings.auth_mode
     host = running.get("address") or reachable_host(settings)
-    page = page_url(host, port, settings.control_ui.base_path)
+    fingerprint = _fingerprint(running, settings)
+    page = page_url(host, port, settings.control_ui.base_path, tls=fingerprint is not None)
     if auth_mode == "token":
         if not settings.token:
             raise Failure("There is no token yet; the gateway makes one.", cure="Start it: openclawd gateway")
         page += fragment(settings.token)
-    if arguments.json:
-        print_json({"url": page, "authMode": auth_mode})
-    else:
-        print(page)
-        if auth_mode == "password":
-            print("The page asks for the password.")
-    if arguments.open:
-        import webbrowser
+    return Link(page, auth_mode, fingerprint)
 
-        if not webbrowser.open(page):
-            raise Failure("No browser could be opened here.", cure="Open the link above by hand.")
-    return ExitCode.OK
+
+def _fingerprint(running: Mapping[str, Any], settings: "GatewaySettings") -> str | None:
+    """Of the certificate that the page is served with, or would be by a start; None without TLS."""
+    if running:
+        return running.get("tlsFingerprint")
+    if settings.tls is None:
+        return None
+    from openclawd.cli.tls import certificate_fingerprint
+
+    return certificate_fingerprint(settings.tls)
 
 
 def _running(paths: "Paths") -> Mapping[str, Any]:

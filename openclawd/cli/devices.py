@@ -4,13 +4,21 @@ Over the local socket it works when tokens and pairing are broken.
 """
 
 import argparse
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from openclawd.cli import device_changes
 from openclawd.cli.arguments import Commands, add_connection, add_json, warn_of_visible_secrets
+from openclawd.cli.device_rows import (
+    Row,
+    chosen,
+    name_of,
+    print_paired,
+    print_unreadable,
+    print_waiting,
+)
 from openclawd.cli.failure import Failure
-from openclawd.cli.output import duration, print_json, print_table
+from openclawd.cli.output import print_json
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.log_text import printable
 
@@ -19,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(families: Commands) -> None:
-    devices = families.add_parser("devices", help="list, approve and reject devices")
+    devices = families.add_parser("devices", help="list, approve, rename and remove devices")
     actions = devices.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="action")
 
     listing = actions.add_parser("list", help="the devices that wait and those that are paired")
@@ -35,6 +43,7 @@ def add_commands(families: Commands) -> None:
     for action in (listing, approve, reject):
         add_connection(action)
         add_json(action)
+    device_changes.add_commands(actions)
 
 
 def _list(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -50,28 +59,16 @@ def _list(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if arguments.json:
         print_json(found)
         return ExitCode.OK
-    waiting, paired = found.get("pending", []), found.get("paired", [])
-    if waiting:
-        print("Waiting (let one in: openclawd devices approve REQUEST)\n")
-        _print_waiting(waiting)
-        print()
-    if paired:
-        print("Paired\n")
-        print_table(
-            ("NAME", "CLIENT", "ROLES", "SCOPES", "PAIRED", "DEVICE"),
-            [
-                (
-                    _name(device),
-                    device.get("clientId", "-"),
-                    ", ".join(device.get("roles") or [device.get("role", "-")]),
-                    _scopes(device),
-                    _ago(device.get("approvedAtMs")),
-                    device.get("deviceId", "-"),
-                )
-                for device in paired
-            ],
-        )
-    if not waiting and not paired:
+    parts = (
+        ("Waiting (let one in: openclawd devices approve REQUEST)", "pending", print_waiting),
+        ("Paired", "paired", print_paired),
+        ("Unreadable (pair anew, or: openclawd devices remove DEVICE)", "unreadable", print_unreadable),
+    )
+    shown = [(heading, rows, show) for heading, key, show in parts if (rows := found.get(key))]
+    for number, (heading, rows, show) in enumerate(shown):
+        print(f"{heading}\n" if number == 0 else f"\n{heading}\n")
+        show(rows)
+    if not shown:
         print("No device is paired and none waits.")
     return ExitCode.OK
 
@@ -91,66 +88,27 @@ def _settle(
     from openclawd.cli.rpc import converse
     from openclawd.cli.target import endpoints
 
-    async def ask(rpc: "Rpc") -> tuple[Any, Sequence[Mapping[str, Any]]]:
+    async def ask(rpc: "Rpc") -> tuple[Any, Sequence[Row]]:
         waiting = (await rpc.ask("device.pair.list", {})).get("pending", [])
-        request_id = arguments.request
-        if request_id is None and len(waiting) == 1:
-            request_id = waiting[0]["requestId"]
-        if request_id is None or all(request["requestId"] != request_id for request in waiting):
+        if not waiting or (arguments.request is None and len(waiting) > 1):
             return None, waiting
-        settled = [request for request in waiting if request["requestId"] == request_id]
-        return await rpc.ask(method, {"requestId": request_id}), settled
+        row = waiting[0]
+        if arguments.request is not None:
+            row = chosen(arguments.request, waiting, "requestId", kind="request")
+        return await rpc.ask(method, {"requestId": row["requestId"]}), [row]
 
     warn_of_visible_secrets(arguments)
     answer, requests = converse(endpoints(arguments, environ), ask, timeout_ms=arguments.timeout)
-    if answer is not None:
-        if arguments.json:
-            print_json(answer)
-        else:
-            device = requests[0]
-            print(printable(f"{done}: {_name(device)} ({device.get('clientId', '-')})"))
-        return ExitCode.OK
-    if not requests:
-        raise Failure("No device waits for approval.", cure="What is paired: openclawd devices list")
-    if not arguments.json:
-        _print_waiting(requests)
-        print()
-    if arguments.request is None:
+    if answer is None:
+        if not requests:
+            raise Failure("No device waits for approval.", cure="What is paired: openclawd devices list")
+        if not arguments.json:
+            print_waiting(requests)
+            print()
         raise Failure(f"{len(requests)} devices wait.", cure=f"Say which: openclawd devices {word} REQUEST")
-    raise Failure(
-        f"No device waits under the request id {arguments.request}.",
-        cure=f"Those above do: openclawd devices {word} REQUEST",
-    )
-
-
-def _print_waiting(requests: Sequence[Mapping[str, Any]]) -> None:
-    print_table(
-        ("REQUEST", "NAME", "CLIENT", "ROLE", "SCOPES", "FROM", "ASKED"),
-        [
-            (
-                request.get("requestId", "-"),
-                _name(request),
-                request.get("clientId", "-"),
-                request.get("role", "-"),
-                _scopes(request),
-                request.get("remoteIp", "-"),
-                _ago(request.get("ts")),
-            )
-            for request in requests
-        ],
-    )
-
-
-def _name(device: Mapping[str, Any]) -> str:
-    return str(device.get("displayName") or device.get("platform") or "unnamed")
-
-
-def _scopes(device: Mapping[str, Any]) -> str:
-    """Without the `operator.` that they all begin with."""
-    return ", ".join(str(scope).removeprefix("operator.") for scope in device.get("scopes", [])) or "-"
-
-
-def _ago(moment_ms: object) -> str:
-    if not isinstance(moment_ms, int | float):
-        return "-"
-    return f"{duration(max(0, time.time() * 1000 - moment_ms))} ago"
+    if arguments.json:
+        print_json(answer)
+    else:
+        device = requests[0]
+        print(printable(f"{done}: {name_of(device)} ({device.get('clientId', '-')})"))
+    return ExitCode.OK

@@ -34,3 +34,7 @@ class Failure(Exception):
         """The same for `--json`."""
         shown = {"message": self.message, "next": self.cure, "code": self.code, "details": self.details}
         return {"error": {key: value for key, value in shown.items() if value is not None}}
+
+
+class NotRunning(Failure):
+    """No gateway listens at any of the places where one was looked for."""

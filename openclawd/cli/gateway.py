@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from openclawd.cli import access
 from openclawd.cli.arguments import (
     Commands,
     add_connection,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from openclawd.cli.rpc import Rpc
 
 _BINDS: Final = ("loopback", "lan", "auto", "tailnet", "custom")
-_AUTH_MODES: Final = ("none", "token", "password")
+_AUTH_MODES: Final = ("none", "token", "password", "trusted-proxy")
 
 
 def add_commands(families: Commands) -> None:
@@ -50,6 +51,8 @@ def add_commands(families: Commands) -> None:
     add_json(status)
     status.set_defaults(handler=_status)
 
+    access.add_commands(add_action)
+
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", metavar="N", help="the port (default: the config's, else 18789)")
@@ -65,7 +68,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="log JSON lines to the terminal")
 
 
-def _refuse_run_options(arguments: argparse.Namespace, action: str) -> None:
+def refuse_run_options(arguments: argparse.Namespace, action: str) -> None:
     """What stood before `action` and means nothing to it must not look as if it did."""
     for name in ("bind", "auth", "allow_unconfigured", "verbose"):
         if getattr(arguments, name):
@@ -94,7 +97,7 @@ def _call(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.rpc import converse
     from openclawd.cli.target import endpoints
 
-    _refuse_run_options(arguments, "call")
+    refuse_run_options(arguments, "call")
     try:
         params = None if arguments.params is None else json.loads(arguments.params)
     except json.JSONDecodeError as error:
@@ -126,7 +129,7 @@ def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.rpc import converse
     from openclawd.cli.target import endpoints
 
-    _refuse_run_options(arguments, "status")
+    refuse_run_options(arguments, "status")
     warn_of_visible_secrets(arguments)
     try:
         found = converse(endpoints(arguments, environ), running_gateway, timeout_ms=arguments.timeout)
@@ -145,6 +148,7 @@ def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             ("gateway", "running" if found.get("pid") is None else f"running, process {found['pid']}"),
             ("version", found.get("version")),
             ("listening", _listening(found)),
+            ("certificate", found.get("tlsFingerprint")),
             ("auth", found.get("authMode")),
             ("up for", None if uptime_ms is None else duration(uptime_ms)),
             # This command is one of them.

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from typing import Final
 
 import openclawd
-from openclawd.cli import config, dashboard, devices, gateway, health, logs
+from openclawd.cli import config, dashboard, devices, doctor, gateway, health, logs, status
 from openclawd.cli.arguments import Parser
 from openclawd.cli.failure import Failure
 from openclawd.cli.output import print_json
@@ -26,6 +26,8 @@ _FAMILIES: Final = {
     "gateway": gateway,
     "dashboard": dashboard,
     "devices": devices,
+    "status": status,
+    "doctor": doctor,
     "health": health,
     "logs": logs,
     "config": config,
@@ -35,7 +37,8 @@ _EXAMPLES: Final = """\
 start here:
   openclawd gateway          start the gateway; it prints the link to the chat
   openclawd dashboard        print that link again
-  openclawd gateway status   is it running, and how
+  openclawd status           is it running, how, and what could be safer
+  openclawd doctor           why somebody does not get in
   openclawd logs -f          watch what it does
 """
 

@@ -7,9 +7,9 @@ the user id and over TCP by the secret.
 """
 
 import json
-import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, Final, TypeAlias, TypeVar
 from uuid import uuid4
 
@@ -18,8 +18,9 @@ import trio
 import trio_websocket
 
 from openclawd import __version__
-from openclawd.cli.failure import Failure
+from openclawd.cli.failure import Failure, NotRunning
 from openclawd.cli.target import Endpoint
+from openclawd.daemon.local_socket import short_path
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
@@ -109,16 +110,15 @@ async def _converse(
         raise Failure(
             f"{tried} cannot be reached: {error}", cure="Is it up? openclawd gateway status"
         ) from error
-    raise Failure(absent, cure="Start it: openclawd gateway")
+    raise NotRunning(absent, cure="Start it: openclawd gateway")
 
 
 async def _open(endpoint: Endpoint) -> _Stream:
     if endpoint.socket is not None:
-        return await trio.open_unix_socket(os.fspath(endpoint.socket))
+        with short_path(endpoint.socket) as name:
+            return await trio.open_unix_socket(name)
     try:
-        if endpoint.tls:
-            return await trio.open_ssl_over_tcp_stream(endpoint.host, endpoint.port, https_compatible=True)
-        return await trio.open_tcp_stream(endpoint.host, endpoint.port)
+        transport = await trio.open_tcp_stream(endpoint.host, endpoint.port)
     except OSError as error:
         # trio wraps the failures of every address it tried.
         cause = error.__cause__
@@ -126,6 +126,11 @@ async def _open(endpoint: Endpoint) -> _Stream:
         if isinstance(only, OSError):
             raise only from error
         raise
+    if not endpoint.tls:
+        return transport
+    from openclawd.cli.tls import encrypted
+
+    return await encrypted(transport, endpoint)
 
 
 async def _over(stream: _Stream, endpoint: Endpoint, conversation: Callable[[Rpc], Awaitable[T]]) -> T:
@@ -150,10 +155,7 @@ async def _over(stream: _Stream, endpoint: Endpoint, conversation: Callable[[Rpc
     except* Failure as group:
         failure = _only(group)
     except* trio_websocket.ConnectionRejected as group:
-        failure = Failure(
-            f"{endpoint.name} answers, but not as a gateway (HTTP {_only(group).status_code}).",
-            cure="Which port it should be: openclawd config get gateway.port",
-        )
+        failure = _rejected(endpoint, _only(group))
     except* trio_websocket.ConnectionClosed as group:
         failure = _closed(endpoint, _only(group).reason)
     if failure is not None:
@@ -241,6 +243,16 @@ def _said_no(method: str, error: Mapping[str, Any]) -> Failure:
         cure=f"Try again in {wait_ms / 1000:g} s." if isinstance(wait_ms, int) else None,
         code=str(error.get("code")),
         details=details if isinstance(details, dict) else None,
+    )
+
+
+def _rejected(endpoint: Endpoint, rejected: trio_websocket.ConnectionRejected) -> Failure:
+    if rejected.status_code == HTTPStatus.BAD_REQUEST and b"https://" in (rejected.body or b""):
+        url = endpoint.name.replace("ws://", "wss://", 1)
+        return Failure(f"The gateway at {endpoint.name} speaks TLS.", cure=f"Ask it so: --url {url}")
+    return Failure(
+        f"{endpoint.name} answers, but not as a gateway (HTTP {rejected.status_code}).",
+        cure="Which port it should be: openclawd config get gateway.port",
     )
 
 

@@ -8,10 +8,9 @@ belongs to this machine's gateway.
 """
 
 import argparse
-import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import attrs
@@ -19,6 +18,7 @@ import attrs
 from openclawd.cli.failure import Failure
 from openclawd.config.load import load_config
 from openclawd.config.paths import Paths, resolve_paths
+from openclawd.config.problems import ConfigError
 from openclawd.config.secret import Secret
 from openclawd.config.settings import (
     Flags,
@@ -30,7 +30,11 @@ from openclawd.config.settings import (
 )
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.link import LOOPBACK, bracketed, reachable
+from openclawd.daemon.local_socket import is_trustworthy
 from openclawd.daemon.sockets import tailnet_address
+
+if TYPE_CHECKING:
+    from openclawd.cli.tls import Pin
 
 
 @attrs.frozen
@@ -47,6 +51,9 @@ class Endpoint:
     host: str = LOOPBACK
     port: int = 0
     tls: bool = False
+    pin: "Pin | None" = None
+    """With TLS: the one certificate to trust, in the place of those that the system trusts."""
+
     resource: str = "/"
     token: Secret | None = None
     password: Secret | None = None
@@ -63,26 +70,38 @@ def endpoints(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Iter
     if arguments.url:
         if flags.port is not None:
             raise Failure("--port: the port stands in --url already.", exit_code=ExitCode.USAGE)
-        yield _from_url(arguments)
+        yield _from_url(arguments, environ)
         return
+    if arguments.tls_fingerprint:
+        raise Failure(
+            "--tls-fingerprint: it goes with --url; this machine's gateway is known by its certificate.",
+            exit_code=ExitCode.USAGE,
+        )
     paths = resolve_paths(environ)
     if flags == Flags():
         yield from local_socket(paths)
     settings = settings_for(paths, environ, flags)
+    yield port_endpoint(paths, settings)
+
+
+def port_endpoint(paths: Paths, settings: GatewaySettings) -> Endpoint:
+    """The port of this machine's gateway, with the secret and the certificate that it goes by."""
     host = reachable_host(settings)
-    yield Endpoint(
-        name=f"ws://{bracketed(host)}:{settings.port}",
+    return Endpoint(
+        name=f"{'ws' if settings.tls is None else 'wss'}://{bracketed(host)}:{settings.port}",
         absent=f"No gateway is running for {paths.state_dir}.",
         host=host,
         port=settings.port,
+        tls=settings.tls is not None,
+        pin=_own_pin(settings),
         token=settings.token if settings.auth_mode == "token" else None,
         password=settings.password if settings.auth_mode == "password" else None,
     )
 
 
 def local_socket(paths: Paths) -> Iterator[Endpoint]:
-    """The socket that only this user can reach, if there is one."""
-    if _is_ours(paths.socket):
+    """The socket that only this user and root can reach, if there is one."""
+    if is_trustworthy(paths.socket):
         absent = f"No gateway is running for {paths.state_dir}."
         yield Endpoint(name=str(paths.socket), absent=absent, socket=paths.socket)
 
@@ -103,15 +122,6 @@ def reachable_host(settings: GatewaySettings) -> str:
     return LOOPBACK
 
 
-def _is_ours(socket: Path) -> bool:
-    """Whether the path is a socket that this user made; in a shared folder others could put one."""
-    try:
-        found = socket.lstat()
-    except OSError:
-        return False
-    return stat.S_ISSOCK(found.st_mode) and found.st_uid == os.getuid()
-
-
 def given_flags(arguments: argparse.Namespace) -> Flags:
     """What the command line says about where the gateway is and which secret it wants."""
     return Flags(
@@ -123,30 +133,72 @@ def given_flags(arguments: argparse.Namespace) -> Flags:
     )
 
 
-def _from_url(arguments: argparse.Namespace) -> Endpoint:
-    try:
-        parts = urlsplit(arguments.url)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+def _own_pin(settings: GatewaySettings) -> "Pin | None":
+    if settings.tls is None:
+        return None
+    from openclawd.cli.tls import pin_of
+
+    return pin_of(settings.tls)
+
+
+def _from_url(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Endpoint:
+    place = _place(arguments.url)
+    if place is None:
         raise Failure(
             f"--url {arguments.url}: expected ws://HOST:PORT or wss://HOST:PORT.",
             cure="See: openclawd gateway call --help",
             exit_code=ExitCode.USAGE,
         )
-    tls = parts.scheme == "wss"
-    name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    scheme, host, port = place
+    tls = scheme == "wss"
+    if arguments.tls_fingerprint and not tls:
+        raise Failure("--tls-fingerprint: a ws:// URL has no TLS.", exit_code=ExitCode.USAGE)
+    parts = urlsplit(arguments.url)
+    name = f"{scheme}://{parts.netloc.rpartition('@')[2]}"
     return Endpoint(
         name=name,
         absent=f"Nothing listens at {name}.",
-        host=parts.hostname,
-        port=port or (443 if tls else 80),
+        host=host,
+        port=port,
         tls=tls,
+        pin=_pin_for(place, arguments.tls_fingerprint, environ) if tls else None,
         resource=parts.path or "/",
         token=_secret("token", arguments.token, arguments.token_file),
         password=_secret("password", arguments.password, arguments.password_file),
     )
+
+
+def _place(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of a WebSocket URL; None when it is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    default = {"ws": 80, "wss": 443}.get(parts.scheme)
+    if default is None or not parts.hostname:
+        return None
+    return parts.scheme, parts.hostname, port or default
+
+
+def _pin_for(
+    place: tuple[str, str, int], fingerprint: str | None, environ: Mapping[str, str]
+) -> "Pin | None":
+    """What was given by hand, else what the config knows of that place; then no authority counts."""
+    from openclawd.cli.tls import Pin
+
+    if fingerprint:
+        return Pin(
+            fingerprint, "--tls-fingerprint", "Its own is told on its machine: openclawd gateway status"
+        )
+    try:
+        remote = load_config(resolve_paths(environ), environ).config.gateway.remote
+    except ConfigError:
+        return None  # a broken config knows nothing, and a command that names its gateway needs none
+    if remote.tls_fingerprint is None or remote.url is None or _place(remote.url) != place:
+        return None
+    cure = "Its own is told on its machine (openclawd gateway status); put it into the config here."
+    return Pin(remote.tls_fingerprint, "gateway.remote.tlsFingerprint", cure)
 
 
 def _secret(kind: str, text: str | None, file: str | None) -> Secret | None:

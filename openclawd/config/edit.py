@@ -64,6 +64,11 @@ def unset_value(text: str, path: Sequence[str]) -> str:
     return _verified(text, intended)
 
 
+def new_token() -> str:
+    """A token that nobody can guess: 48 hex digits."""
+    return os.urandom(_TOKEN_BYTES).hex()
+
+
 def ensure_token(loaded: LoadedConfig) -> LoadedConfig:
     """The configuration with a `gateway.auth.token`: the file's, else a new one. Raises ConfigError.
 
@@ -75,7 +80,7 @@ def ensure_token(loaded: LoadedConfig) -> LoadedConfig:
     if token is not None and token.reveal().strip():
         return fresh
     try:
-        text = set_value(fresh.raw, path, os.urandom(_TOKEN_BYTES).hex())
+        text = set_value(fresh.raw, path, new_token())
         made = load_text(paths, text, loaded.process_environ)
         write_atomic(paths.config_file, text, backup=paths.config_backup)
     except (EditError, OSError) as error:

@@ -1,8 +1,10 @@
 """The configuration file while the gateway runs: what it holds now, and how a client replaces it.
 
-Nothing is read into the running gateway: what is written here counts from the next start. So that a client
-cannot end the gateway's next start, nothing is written that this start would have refused. The file before is
-kept as the backup.
+So that a client cannot end the gateway's next start, nothing is written that a start would refuse. The file
+before is kept as the backup. What of a new file counts at once is for others to say (`applied`).
+
+A hash of the text would let whoever may only read the configuration try out what the secrets in it are; so he
+is shown `shown_hash`, that of the text without them.
 """
 
 import hashlib
@@ -14,7 +16,7 @@ import attrs
 
 from openclawd.config import reading
 from openclawd.config.atomic import write_atomic
-from openclawd.config.load import LoadedConfig, load_text, read_bytes
+from openclawd.config.load import LoadedConfig, load_config, load_text, read_bytes
 from openclawd.config.paths import Paths
 from openclawd.config.problems import ConfigError, ConfigProblem
 
@@ -45,6 +47,11 @@ class CurrentFile:
     notices: tuple[str, ...] = ()
     problems: tuple[ConfigProblem, ...] = ()
 
+    @property
+    def shown_hash(self) -> str:
+        """The SHA-256, in hex, of what may be shown of the text."""
+        return _shown_hash(self.raw, self.document)
+
 
 class ConfigFile:
     """The file of a running gateway. Its methods block for as long as the disk takes, and may be called from
@@ -53,13 +60,37 @@ class ConfigFile:
 
     def __init__(self, applied: LoadedConfig, *, check: Callable[[LoadedConfig], object]) -> None:
         """`applied` is what the gateway runs with; `check` raises ConfigError for what it could not."""
-        self.applied = applied
+        self._applied = applied
+        self._applied_shown_hash: str | None = None
         self._check = check
         self._writing = threading.Lock()
 
+    @property
+    def applied(self) -> LoadedConfig:
+        """The latest reading of the file that the gateway goes by in everything."""
+        return self._applied
+
+    def apply(self, loaded: LoadedConfig) -> None:
+        """The gateway goes by `loaded` in everything."""
+        self._applied = loaded
+        self._applied_shown_hash = None
+
+    @property
+    def applied_shown_hash(self) -> str:
+        """The SHA-256, in hex, of what may be shown of the text of `applied`."""
+        if self._applied_shown_hash is None:
+            self._applied_shown_hash = _shown_hash(self._applied.raw, self._applied.document)
+        return self._applied_shown_hash
+
+    def load(self) -> LoadedConfig:
+        """What a start would make of the file now. Raises ConfigError."""
+        loaded = load_config(self._applied.paths, self._applied.process_environ)
+        self._check(loaded)
+        return loaded
+
     def read(self) -> CurrentFile:
         """The file now. Raises OSError."""
-        paths = self.applied.paths
+        paths = self._applied.paths
         current = CurrentFile(paths, True, "", {}, _digest(b""))
         try:
             data = read_bytes(paths)
@@ -88,9 +119,19 @@ class ConfigFile:
                 raise BaseHashStale
             text = self._whole(raw, before)
             self._loaded(text)
-            paths = self.applied.paths
+            paths = self._applied.paths
             write_atomic(paths.config_file, text, backup=paths.config_backup)
             return self.read()
+
+    def edit(self, change: Callable[[str], str]) -> None:
+        """Write what `change` makes of the text. Raises what that raises, ConfigError, OSError."""
+        with self._writing:
+            before = self.read()
+            if before.problems:
+                raise ConfigError(before.problems, source=str(before.paths.config_file))
+            text = change(before.raw)
+            self._loaded(text)
+            write_atomic(before.paths.config_file, text, backup=before.paths.config_backup)
 
     def _whole(self, raw: str, before: CurrentFile) -> str:
         """The text to write. Raises ConfigError."""
@@ -111,9 +152,15 @@ class ConfigFile:
 
     def _loaded(self, raw: str) -> LoadedConfig:
         """What a start would make of `raw`. Raises ConfigError."""
-        loaded = load_text(self.applied.paths, raw, self.applied.process_environ)
+        loaded = load_text(self._applied.paths, raw, self._applied.process_environ)
         self._check(loaded)
         return loaded
+
+
+def _shown_hash(raw: str, document: Mapping[str, object]) -> str:
+    from openclawd.config.redact import redact_text
+
+    return _digest(redact_text(raw, document).encode())
 
 
 def _digest(data: bytes) -> str:

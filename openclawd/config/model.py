@@ -30,12 +30,36 @@ Origin = NewType("Origin", str)
 Network = NewType("Network", str)
 # an IPv4 or IPv6 address
 Address = NewType("Address", str)
+# the SHA-256 of a certificate, 64 hex digits in lower case
+Fingerprint = NewType("Fingerprint", str)
 # lower case letters, digits, - and _
 AgentId = NewType("AgentId", str)
 
 Bind = Literal["auto", "lan", "loopback", "custom", "tailnet"]
 AuthMode = Literal["none", "token", "password", "trusted-proxy"]
 LogLevel = Literal["silent", "fatal", "error", "warn", "info", "debug", "trace"]
+
+
+@attrs.frozen
+class RateLimit:
+    """gateway.auth.rateLimit: how many wrong secrets in a row, and for how long (milliseconds)."""
+
+    max_attempts: Count = Count(10)
+    window_ms: Count = Count(60_000)
+    lockout_ms: Count = Count(300_000)
+    exempt_loopback: bool = True
+
+
+@attrs.frozen
+class TrustedProxy:
+    """gateway.auth.trustedProxy; `user_header` is needed in mode trusted-proxy."""
+
+    UNREAD: ClassVar[Table] = stock_keys.TRUSTED_PROXY
+
+    user_header: Text | None = None
+    required_headers: tuple[Text, ...] = ()
+    allow_users: tuple[Text, ...] = ()
+    allow_loopback: bool = False
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -47,6 +71,8 @@ class Auth:
     mode: AuthMode | None = None
     token: Secret | None = None
     password: Secret | None = None
+    rate_limit: RateLimit = RateLimit()
+    trusted_proxy: TrustedProxy = TrustedProxy()
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -66,11 +92,23 @@ class ControlUi:
 
 @attrs.frozen(eq=False, repr=False)
 class Tls:
-    """gateway.tls"""
-
-    UNREAD: ClassVar[Table] = stock_keys.TLS
+    """gateway.tls; `ca_path` holds what is between our certificate and a root that clients know."""
 
     enabled: bool = False
+    auto_generate: bool = True
+    cert_path: Text | None = None
+    key_path: Text | None = None
+    ca_path: Text | None = None
+
+
+@attrs.frozen(eq=False, repr=False)
+class Remote:
+    """gateway.remote: a gateway elsewhere, and the certificate by which our commands know it."""
+
+    UNREAD: ClassVar[Table] = stock_keys.REMOTE
+
+    url: Text | None = None
+    tls_fingerprint: Fingerprint | None = None
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -97,6 +135,7 @@ class Gateway:
     allow_real_ip_fallback: bool = False
     control_ui: ControlUi = ControlUi()
     tls: Tls = Tls()
+    remote: Remote = Remote()
     tailscale: Tailscale = Tailscale()
 
 

@@ -4,7 +4,6 @@ Stock's own files and ours live in one state directory; ours only under `<state>
 touches the disk: the folders are made by whoever first writes to them.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -15,10 +14,6 @@ import attrs
 
 from openclawd.config.problems import ConfigError, ConfigProblem
 
-# sockaddr_un.sun_path holds 108 bytes on Linux, 104 on macOS and the BSDs (unix(7)), the final NUL included.
-SOCKET_PATH_LIMIT_BYTES: Final = 100
-# Fixed rather than $TMPDIR, so that a daemon and a shell with different environments mean the same socket.
-_SHORT_SOCKET_PARENT: Final = Path("/tmp")  # noqa: S108 - the folder in it is per user, and checked by who binds
 _PROFILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -53,17 +48,18 @@ class Paths:
         return self.own_dir / "identity.pem"
 
     @property
+    def tls_dir(self) -> Path:
+        """Stock's place for the certificate and its key."""
+        return self.state_dir / "gateway" / "tls"
+
+    @property
     def lock_file(self) -> Path:
         return self.own_dir / "gateway.lock"
 
     @property
     def socket(self) -> Path:
-        """The local socket; a short path elsewhere when the state directory is too deep for the kernel."""
-        beside = self.own_dir / "gateway.sock"
-        if len(os.fsencode(beside)) <= SOCKET_PATH_LIMIT_BYTES:
-            return beside
-        digest = hashlib.sha256(os.fsencode(self.state_dir)).hexdigest()[:16]
-        return _SHORT_SOCKET_PARENT / f"openclawd-{os.getuid()}" / f"{digest}.sock"
+        """The local socket. The path may be too long for the kernel: daemon.sockets.short_path."""
+        return self.own_dir / "gateway.sock"
 
 
 def resolve_paths(environ: Mapping[str, str], home: Path | None = None) -> Paths:

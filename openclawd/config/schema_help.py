@@ -28,13 +28,28 @@ HELP: Final[Mapping[type, Mapping[str, str]]] = {
         "trusted_proxies": "Addresses and networks whose forwarded headers count.",
         "allow_real_ip_fallback": "Let a trusted proxy's X-Real-IP say who the client is.",
         "control_ui": "The page that the gateway serves.",
-        "tls": "Encryption on the port itself; not supported, put a proxy in front.",
+        "tls": "Encryption on the port itself.",
+        "remote": "A gateway elsewhere that this machine's commands talk to.",
         "tailscale": "Publishing through Tailscale; not supported, run tailscale yourself.",
     },
     model.Auth: {
         "mode": "The kind of secret; without it, a password if there is one, else a token.",
         "token": "The shared token. One is made and saved when there is none.",
         "password": "The shared password.",
+        "rate_limit": "What wrong secrets cost the address that they come from.",
+        "trusted_proxy": "In mode trusted-proxy: which headers of the proxy say who the user is.",
+    },
+    model.RateLimit: {
+        "max_attempts": "How many wrong secrets an address may try in a row; each delays the next answer.",
+        "window_ms": "The longer of windowMs and lockoutMs is the time until all tries are back.",
+        "lockout_ms": "The longer of windowMs and lockoutMs is the time until all tries are back.",
+        "exempt_loopback": "Programs on this machine are slowed, never shut out.",
+    },
+    model.TrustedProxy: {
+        "user_header": "The header in which the proxy names the user that it has authenticated.",
+        "required_headers": "Headers that must be there and not empty, too.",
+        "allow_users": "The users that may come in; empty means all that the proxy names.",
+        "allow_loopback": "Also trust a proxy on this machine, where other programs can pretend to be it.",
     },
     model.ControlUi: {
         "enabled": "Serve the page.",
@@ -45,7 +60,17 @@ HELP: Final[Mapping[type, Mapping[str, str]]] = {
         "allow_insecure_auth": "Let pages of this machine connect without a device key.",
         "dangerously_disable_device_auth": "Ignore the device keys of pages.",
     },
-    model.Tls: {"enabled": "Not supported; must be false."},
+    model.Tls: {
+        "enabled": "Speak https and wss on the port, and nothing else.",
+        "auto_generate": "Make a certificate when there is none, and another before it expires.",
+        "cert_path": "The certificate (PEM); without it, one in <state>/gateway/tls.",
+        "key_path": "Its private key (PEM, without a passphrase).",
+        "ca_path": "Certificates of the authorities between it and a root, sent along with it (PEM).",
+    },
+    model.Remote: {
+        "url": "Its address, like wss://host:18789.",
+        "tls_fingerprint": "The SHA-256 of its certificate; with it, --url trusts no other.",
+    },
     model.Tailscale: {"mode": "Not supported; must be off."},
     model.Agents: {
         "defaults": "What holds for every agent that does not say otherwise.",

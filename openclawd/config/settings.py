@@ -6,21 +6,19 @@ stock has it. What would be unsafe to ignore is refused here and not when the fi
 for another host may be looked at and edited.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Final, TypeVar, get_args
 
 import attrs
 
 from openclawd.config import values
 from openclawd.config.load import LoadedConfig
-from openclawd.config.model import Bind
+from openclawd.config.model import AuthMode, Bind, RateLimit, TrustedProxy
 from openclawd.config.paths import expanded
 from openclawd.config.problems import ConfigError, ConfigProblem, UsageError
 from openclawd.config.secret import Secret
-
-AuthMode: TypeAlias = Literal["none", "token", "password"]
+from openclawd.config.unsafe import refusals
 
 _Value = TypeVar("_Value")
 
@@ -55,6 +53,16 @@ class ControlUiSettings:
 
 
 @attrs.frozen
+class TlsSettings:
+    """TLS on the port. `authorities` are sent along with `certificate`; `make`: we make what is missing."""
+
+    certificate: Path
+    key: Path
+    authorities: Path | None
+    make: bool
+
+
+@attrs.frozen
 class GatewaySettings:
     """What the gateway runs with. In auth_mode "token" a `token` of None has yet to be made: ensure_token."""
 
@@ -64,9 +72,12 @@ class GatewaySettings:
     auth_mode: AuthMode
     token: Secret | None
     password: Secret | None
+    rate_limit: RateLimit
+    trusted_proxy: TrustedProxy
     trusted_proxies: tuple[str, ...]
     allow_real_ip_fallback: bool
     control_ui: ControlUiSettings
+    tls: TlsSettings | None
     public_origin: str | None
 
 
@@ -114,7 +125,6 @@ class _Resolver:
         self._usage: list[ConfigProblem] = []
 
     def settings(self) -> GatewaySettings:
-        self._refuse_unsupported()
         token, password = self._token(), self._password()
         settings = GatewaySettings(
             port=self._port(),
@@ -123,12 +133,16 @@ class _Resolver:
             auth_mode=self._auth_mode(password),
             token=token,
             password=password,
+            rate_limit=self._gateway.auth.rate_limit,
+            trusted_proxy=self._gateway.auth.trusted_proxy,
             trusted_proxies=self._gateway.trusted_proxies,
             allow_real_ip_fallback=self._gateway.allow_real_ip_fallback,
             control_ui=self._control_ui(),
+            tls=self._tls(),
             public_origin=self._loaded.config.openclawd.public_origin,
         )
-        self._refuse_unsafe(settings)
+        for path, sentence, hint in refusals(self._loaded, settings):
+            self._refuse(path, sentence, hint)
         return settings
 
     def raise_problems(self) -> None:
@@ -163,11 +177,8 @@ class _Resolver:
 
     def _auth_mode(self, password: Secret | None) -> AuthMode:
         flags, configured = self._flags, self._gateway.auth.mode
-        if configured == "trusted-proxy" and flags.auth is None:
-            path, hint = ("gateway", "auth", "mode"), "use token or password"
-            self._refuse(path, "trusted-proxy is not supported", hint)
         derived: AuthMode
-        if configured is not None and configured != "trusted-proxy":
+        if configured is not None:
             derived = configured
         elif flags.password is None is flags.password_file and (flags.token or flags.token_file):
             # A token on the command line is meant to be used, though a password lies about.
@@ -229,49 +240,28 @@ class _Resolver:
         )
 
     def _folder(self, text: str) -> Path:
-        """A folder named in the file: `~` is the home, and a relative one stands beside the file."""
-        home = Path(self._environ.get("HOME", "~"))
-        folder = self._loaded.paths.config_file.parent / expanded(text, home)
+        folder = self._path(text)
         if not folder.is_dir():
             self._refuse(("gateway", "controlUi", "root"), f"{folder} is not a folder")
         return folder
 
-    # --- refusals
+    def _path(self, text: str) -> Path:
+        """A path in the file: `~` is the home, and a relative one stands beside the file."""
+        home = Path(self._environ.get("HOME", "~"))
+        return self._loaded.paths.config_file.parent / expanded(text, home)
+
+    # --- TLS
+
+    def _tls(self) -> TlsSettings | None:
+        tls, folder = self._gateway.tls, self._loaded.paths.tls_dir
+        if not tls.enabled:
+            return None
+        return TlsSettings(
+            certificate=self._path(tls.cert_path) if tls.cert_path else folder / "gateway-cert.pem",
+            key=self._path(tls.key_path) if tls.key_path else folder / "gateway-key.pem",
+            authorities=self._path(tls.ca_path) if tls.ca_path else None,
+            make=tls.auto_generate,
+        )
 
     def _refuse(self, path: tuple[str | int, ...], sentence: str, hint: str | None = None) -> None:
         self._problems.append(self._loaded.problem(path, sentence, hint))
-
-    def _refuse_unsupported(self) -> None:
-        gateway = self._gateway
-        if gateway.mode == "remote":
-            self._refuse(("gateway", "mode"), "a gateway of mode remote runs elsewhere", "set it to local")
-        if gateway.tls.enabled:
-            self._refuse(
-                ("gateway", "tls", "enabled"), "TLS is not supported", "put a proxy with TLS before it"
-            )
-        if gateway.tailscale.mode != "off":
-            path = ("gateway", "tailscale", "mode")
-            self._refuse(
-                path, f"{gateway.tailscale.mode} is not supported", "run tailscale yourself, set it to off"
-            )
-
-    def _refuse_unsafe(self, settings: GatewaySettings) -> None:
-        if settings.bind == "custom" and settings.custom_bind_host is None:
-            self._refuse(("gateway", "customBindHost"), "bind custom needs an address here")
-            return
-        if settings.auth_mode == "password" and settings.password is None:
-            hint = "set gateway.auth.password or OPENCLAW_GATEWAY_PASSWORD"
-            self._refuse(("gateway", "auth", "password"), "mode password needs a password", hint)
-            return
-        secret = {"none": None, "token": settings.token, "password": settings.password}[settings.auth_mode]
-        if secret is None and not _is_loopback(settings):
-            refusal = f"Refusing to bind gateway to {settings.bind} without auth."
-            hint = "set gateway.auth.token, or bind to loopback"
-            self._refuse(("gateway", "bind"), refusal, hint)
-
-
-def _is_loopback(settings: GatewaySettings) -> bool:
-    """Whether no one but this machine can reach it. `auto` may end on every address."""
-    if settings.bind == "custom" and settings.custom_bind_host is not None:
-        return ipaddress.ip_address(settings.custom_bind_host).is_loopback
-    return settings.bind == "loopback"

@@ -29,17 +29,10 @@ ROOT: Final = _anything(
 
 AUTH: Final[Table] = {
     "allowTailscale": bool,
-    "rateLimit": {"maxAttempts": float, "windowMs": float, "lockoutMs": float, "exemptLoopback": bool},
-    "trustedProxy": {
-        "userHeader": str,
-        "requiredHeaders": list,
-        "allowUsers": list,
-        "allowLoopback": bool,
-        "cloudflareAccessOidc": None,
-        "deviceAutoApprove": None,
-    },
     "identityScopes": None,
 }
+
+TRUSTED_PROXY: Final = _anything("cloudflareAccessOidc deviceAutoApprove")
 
 CONTROL_UI: Final = _anything(
     """
@@ -48,23 +41,20 @@ CONTROL_UI: Final = _anything(
     """
 )
 
-TLS: Final[Table] = {"autoGenerate": bool, "certPath": str, "keyPath": str, "caPath": str}
+REMOTE: Final[Table] = {
+    "transport": ("ssh", "direct"),
+    "token": None,
+    "password": None,
+    "sshTarget": str,
+    "sshIdentity": str,
+    "remotePort": int,
+    "edgeAuth": None,
+    "sshHostKeyPolicy": None,
+}
 
 TAILSCALE: Final[Table] = {"resetOnExit": bool, "preserveFunnel": bool}
 
 GATEWAY: Final[Table] = {
-    "remote": {
-        "url": str,
-        "transport": ("ssh", "direct"),
-        "token": None,
-        "password": None,
-        "tlsFingerprint": str,
-        "sshTarget": str,
-        "sshIdentity": str,
-        "remotePort": int,
-        "edgeAuth": None,
-        "sshHostKeyPolicy": None,
-    },
     "reload": {"mode": ("off", "restart", "hot", "hybrid"), "debounceMs": int, "deferralTimeoutMs": int},
     "http": {
         "endpoints": {

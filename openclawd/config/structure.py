@@ -47,11 +47,22 @@ _SCALARS: Final[tuple[tuple[Any, Callable[[object], object]], ...]] = (
     (model.Origin, values.origin),
     (model.Network, values.network),
     (model.Address, values.address),
+    (model.Fingerprint, values.fingerprint),
     (model.AgentId, values.agent_id),
 )
 # Where these may be left out, an empty string says as much, as in stock.
 _TEXTS: Final = frozenset(
-    {str, model.Text, model.HttpUrl, model.Origin, model.Address, model.AgentId, model.ModelChoice, Secret}
+    {
+        str,
+        model.Text,
+        model.HttpUrl,
+        model.Origin,
+        model.Address,
+        model.Fingerprint,
+        model.AgentId,
+        model.ModelChoice,
+        Secret,
+    }
 )
 # In the place of a value that counts as left out.
 _ABSENT: Final = object()

@@ -6,6 +6,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _AGENT_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+# `openssl x509 -fingerprint -sha256` begins with the second.
+_FINGERPRINT_LABEL: Final = re.compile(r"^sha-?256(?: fingerprint)?\s*[:=]\s*", re.IGNORECASE)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 # Stock's, for an id that has no letter which may stand in one.
 _DEFAULT_AGENT_ID: Final = "main"
 # No count and no price comes near; a larger one is no exact number to a client any more.
@@ -93,6 +96,15 @@ def address(value: object) -> str:
         return str(ipaddress.ip_address(string(value)))
     except (ValueError, Unfit):
         raise Unfit('an IP address like "192.168.1.10"') from None
+
+
+def fingerprint(value: object) -> str:
+    """As openssl, browsers and stock write it: with colons or without, `sha256:` before it or not."""
+    if isinstance(value, str):
+        plain = _FINGERPRINT_LABEL.sub("", value.strip()).replace(":", "").lower()
+        if _SHA256.fullmatch(plain):
+            return plain
+    raise Unfit("the SHA-256 fingerprint of a certificate, 64 hex digits")
 
 
 def agent_id(value: object) -> str:

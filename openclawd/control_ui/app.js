@@ -18,6 +18,7 @@ import { Sessions, titleOf } from "./sessions.js";
 import { drafts } from "./storage.js";
 import { BUILT_IN } from "./transcript.js";
 import { Composer } from "./views/composer.js";
+import { DevicesDialog } from "./views/devices.js";
 import { Dock } from "./views/dock.js";
 import { Door } from "./views/door.js";
 import { Picker } from "./views/picker.js";
@@ -40,7 +41,10 @@ const gateway = new Gateway();
 const outbox = new Outbox();
 const conversations = new Map();
 const sessions = new Sessions(gateway, () => drawAround());
-const devices = new Devices(gateway, (requests) => dock.devices(requests));
+const devices = new Devices(gateway, () => {
+  dock.devices(devices.waiting);
+  devicesDialog.draw();
+});
 const catalog = new Catalog(gateway);
 const deleting = new Set();
 let current = null;
@@ -69,6 +73,7 @@ const decided = (what, done) => async (requestId, name) => {
 const dock = new Dock({
   approve: decided("approve", "was let in"),
   reject: decided("reject", "was turned away"),
+  showDevices: () => devicesDialog.open(),
   retry: () => gateway.retry(),
 });
 const composer = new Composer({
@@ -100,6 +105,7 @@ const sidebar = new Sidebar({
   search: (text) => sessions.search(text),
   more: () => sessions.more(),
 });
+const devicesDialog = new DevicesDialog(devices, () => sidebar.close());
 const picker = new Picker(catalog, { choose: (changes) => sessions.choose(current.key, changes) });
 
 function choicesOf(command) {
@@ -222,8 +228,10 @@ gateway.on("state", (state) => {
   dock.connection(state);
   stream.online = state.name === "online";
   const { view } = document.body.dataset;
-  if (door.needed(state)) setView("door");
-  else if (state.name !== "connecting" || (view === "start" && pickCredential())) setView("chat");
+  if (door.needed(state)) {
+    devicesDialog.close();
+    setView("door");
+  } else if (state.name !== "connecting" || (view === "start" && pickCredential())) setView("chat");
   door.show(state);
   if (current) changed(current);
 });
@@ -243,6 +251,7 @@ gateway.on("hello", async (hello, { firstTime, gapMs, restarted }) => {
   else follow(current.key, true);
   for (const key of outbox.keys) conversation(key); // what waits there is sent as well
   sessions.start();
+  devices.heardPresence(hello.snapshot?.presence);
   devices.refresh();
   const [cutShort] = await Promise.all([...conversations.values()].sort((one) => (one === current ? -1 : 1))
     .map((one) => one.resume()));
@@ -283,8 +292,10 @@ const HEARD = {
       conversation(sessionKey).load();
     }
   },
+  presence: ({ presence }) => devices.heardPresence(presence),
   "device.pair.requested": () => devices.refresh(),
   "device.pair.resolved": () => devices.refresh(),
+  "device.pair.changed": () => devices.refresh(),
 };
 
 gateway.on("event", (name, payload) => HEARD[name]?.(payload));

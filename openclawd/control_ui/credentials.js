@@ -39,10 +39,17 @@ export function pickCredential() {
   return token ? { kind: "device", auth: { deviceToken: token }, signed: token } : null;
 }
 
-/** The gateway would not have this one. */
-export function dropCredential(kind) {
+/** Show the credential of this kind next, though the other one comes first; false when there is none. */
+export function prefer(kind) {
+  if (!(kind === "secret" ? secret : deviceToken())) return false;
+  secretIsFresh = kind === "secret";
+  return true;
+}
+
+/** The gateway would not have this one. Another tab may have a newer device token than `token`, which stays. */
+export function dropCredential(kind, token) {
   if (kind === "device") {
-    localStore.remove(DEVICE_TOKEN);
+    if (deviceToken() === token) localStore.remove(DEVICE_TOKEN);
   } else {
     secret = null;
     secretIsFresh = false;

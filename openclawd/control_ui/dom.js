@@ -62,6 +62,10 @@ export function copyButton(text, label) {
   return button;
 }
 
+/** A command for the gateway's computer, and a button that copies it. */
+export const commandLine = (command) =>
+  h("div", { class: "command" }, h("code", {}, command), copyButton(() => command, "Copy the command"));
+
 /** Say something to a screen reader when it has a moment. */
 export function announce(text) {
   byId("announcer").textContent = text;

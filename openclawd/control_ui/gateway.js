@@ -4,35 +4,36 @@
 //   connecting    the first try is under way
 //   online        admitted
 //   restarting    the gateway said that it restarts; it is expected back in a moment
-//   reconnecting  the connection was lost: {nextTryAt: ms or null while a try is under way, tries}
-//   gate          a person has to give a secret: {kind: "token" | "password", refusal?, wasDevice?}
-//   approval      a person has to approve this browser elsewhere: {refusal, turnedDown?}
+//   reconnecting  the connection was lost: {nextTryAt: ms or null while a try is under way, tries, stopped, full,
+//                 blocked: "socket" | "address" when only the page's files come through}
+//   gate          a person has to give a secret: {kind: "token" | "password", refusal?, lost?: what became of the
+//                 credential that there was, limit?: {until, again: whether the page tries once more by itself}}
+//   approval      a person has to approve this browser elsewhere: {refusal, replaced?, turnedDown?}
 //   refused       nothing here will change by trying again: {refusal}
 // What to do after an end is decided in reconnect.js; this file moves frames and time.
 
 import { Calls, Disconnected, GatewayError } from "./calls.js";
-import { dropCredential, keepDeviceToken, pickCredential } from "./credentials.js";
-import { signConnect } from "./identity.js";
-import { configUrl, pageVersion, socketUrl } from "./place.js";
+import { dropCredential, keepDeviceToken, pickCredential, prefer } from "./credentials.js";
+import { introduce } from "./introduction.js";
+import { socketUrl } from "./place.js";
+import { askedFor, whatIsBlocked } from "./reach.js";
 import { backoffMs, SILENT_TICKS, STABLE_AFTER_MS, verdict } from "./reconnect.js";
-import { randomHex } from "./bytes.js";
-import { browserName } from "./format.js";
 
 // A gateway speaks first and at once; a tunnel whose far end is gone accepts and says nothing.
 const CHALLENGE_TIMEOUT_MS = 10_000;
 // A wrong password is answered after a delay of five seconds at most.
 const CONNECT_TIMEOUT_MS = 15_000;
-const CONFIG_TIMEOUT_MS = 5_000;
 // After this a restart that was announced counts as a loss.
 const RESTART_PATIENCE_MS = 15_000;
-// A pending request lives five minutes; one that was replaced sooner was turned down.
-const PAIRING_TTL_MS = 270_000;
+// Nobody sees a hidden tab wait; when it is shown again it asks at once.
+const HIDDEN_POLL_FACTOR = 10;
+// One wait is bad luck; after so many tries without a word from the other end it is worth asking why.
+const TRIES_IN_SILENCE = 3;
+// Several tabs that were told the same moment.
+const SPREAD_MS = 1_000;
 
 // A stop says null here, a restart how long it should take.
 const isRestart = (shutdown) => typeof shutdown?.restartExpectedMs === "number";
-
-const ROLE = "operator";
-const SCOPES = ["operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.pairing"];
 
 export class Gateway {
   state = { name: "connecting" };
@@ -49,17 +50,11 @@ export class Gateway {
   #lostAt = 0;
   #turn = 0; // tells a try that has been overtaken that it is
   #announced = false; // the last end was a restart that the gateway had announced
-  #pairing = null; // {requestId, since}
+  #pairing = null; // the id of the request that waits for approval
+  #triedAgain = false; // by itself, after a refusal for too many tries
+  #triedOther = false; // the other credential, after such a refusal
+  #blocked = "";
   #listeners = {};
-
-  #client = {
-    id: "openclaw-control-ui",
-    displayName: browserName(navigator.userAgent),
-    version: pageVersion,
-    platform: navigator.platform || "web",
-    mode: "ui",
-    instanceId: randomHex(16),
-  };
 
   /** Names: "state" (state), "hello" (hello, {gapMs, restarted}), "event" (name, payload). */
   on(name, listener) {
@@ -86,7 +81,7 @@ export class Gateway {
   /** Something changed for the better: look at once instead of at the end of the wait. */
   wake() {
     if (this.state.name === "online") this.#checkSilence();
-    else if (this.#timer && !this.#socket) this.#open();
+    else if (this.#timer && !this.#socket && this.state.name !== "gate") this.#open();
   }
 
   /** What should have been answered was not: begin anew on another connection. */
@@ -98,6 +93,7 @@ export class Gateway {
   retry() {
     this.#attempt = 0;
     this.#pairing = null;
+    this.#triedAgain = this.#triedOther = false;
     this.#leave();
     this.#open();
   }
@@ -125,17 +121,15 @@ export class Gateway {
     const turn = ++this.#turn;
     this.#trying();
     if (!pickCredential()) {
-      const mode = await this.#readAuthMode();
+      const kind = await askedFor();
       if (turn !== this.#turn) return;
-      if (mode !== "none") {
-        if (mode === null) this.#again(backoffMs(this.#attempt++, Math.random()));
-        else this.#gate(mode);
-        return;
-      }
+      if (kind === null) this.#again(backoffMs(this.#attempt++, Math.random()));
+      else if (kind) this.#gate(kind);
+      if (kind !== "") return;
     }
     const socket = new WebSocket(socketUrl);
     this.#socket = socket;
-    this.#end = { sent: null };
+    this.#end = { sent: null, admitted: false };
     this.#deadline(CHALLENGE_TIMEOUT_MS);
     socket.onmessage = ({ data }) => this.#socket === socket && this.#receive(data);
     socket.onclose = ({ code, reason }) => {
@@ -151,44 +145,19 @@ export class Gateway {
     else if (!["connecting", "restarting", "approval"].includes(this.state.name)) this.#become({ name: "connecting" });
   }
 
-  /** What the gateway asks for at the door; null when it cannot be reached. */
-  async #readAuthMode() {
-    try {
-      const answer = await fetch(configUrl, { cache: "no-store", signal: AbortSignal.timeout(CONFIG_TIMEOUT_MS) });
-      return (answer.ok && (await answer.json()).authMode) || "token";
-    } catch {
-      return null;
-    }
-  }
-
   #deadline(afterMs) {
     clearTimeout(this.#watch);
     this.#watch = setTimeout(() => this.#ended(), afterMs);
   }
 
   async #connect(challenge) {
-    const credential = pickCredential();
-    const token = credential?.signed ?? "";
-    this.#end.sent = credential?.kind ?? "none";
+    const { params, ...shown } = introduce(challenge);
+    Object.assign(this.#end, shown);
+    this.#blocked = "";
     this.#deadline(CONNECT_TIMEOUT_MS);
-    const signedAt = Number.isSafeInteger(challenge.ts) ? challenge.ts : Date.now();
-    const device = signConnect({
-      client: this.#client, role: ROLE, scopes: SCOPES, token, nonce: challenge.nonce, signedAt,
-    });
     const socket = this.#socket;
     try {
-      const hello = await this.#call("connect", {
-        minProtocol: 3,
-        maxProtocol: 4,
-        client: this.#client,
-        role: ROLE,
-        scopes: SCOPES,
-        caps: ["tool-events"],
-        device,
-        ...(credential && { auth: credential.auth }),
-        locale: navigator.language || "en",
-        userAgent: navigator.userAgent,
-      }, CONNECT_TIMEOUT_MS);
+      const hello = await this.#call("connect", params, CONNECT_TIMEOUT_MS);
       if (this.#socket === socket) this.#admitted(hello, challenge);
     } catch (error) {
       if (this.#socket !== socket || !(error instanceof GatewayError)) return; // its end is handled as an end
@@ -201,11 +170,14 @@ export class Gateway {
     const firstTime = !this.hello;
     const gapMs = this.#lostAt ? Date.now() - this.#lostAt : 0;
     keepDeviceToken(hello.auth);
+    Object.assign(this.#end, { admitted: true, deviceToken: hello.auth?.deviceToken });
     this.hello = hello;
     this.helloAt = Date.now();
     this.clockOffsetMs = Number.isSafeInteger(challenge.ts) ? challenge.ts - Date.now() : 0;
     this.#onlineSince = Date.now();
     this.#pairing = null;
+    this.#triedAgain = this.#triedOther = false;
+    this.#blocked = "";
     this.#lostAt = 0;
     clearTimeout(this.#watch);
     const tickMs = hello.policy?.tickIntervalMs ?? 30_000;
@@ -272,31 +244,71 @@ export class Gateway {
     const next = verdict(end, this.#attempt, Math.random());
     this.#end = null;
     if (next.act === "drop") {
-      dropCredential(next.kind);
+      dropCredential(next.kind, end.deviceToken);
       if (pickCredential()) this.#open();
-      else this.#ask(end.error, next.kind === "device");
+      else this.#ask(end.error, next.kind === "device" ? "token" : undefined);
+    } else if (next.act === "void") {
+      this.#voided(next, end);
     } else if (next.act === "ask") {
       this.#ask(end.error);
+    } else if (next.act === "limited") {
+      this.#limited(end, next.retryAfterMs);
     } else if (next.act === "approval") {
       this.#awaitApproval(end.error, next.delayMs);
     } else if (next.act === "stop") {
       this.#become({ name: "refused", refusal: end.error ?? new GatewayError({ message: end.closeReason }) });
     } else {
       this.#attempt += 1;
-      this.#again(next.delayMs, end, wasOnline);
+      this.#again(next.delayMs, { ...end, full: next.full }, wasOnline);
     }
   }
 
   /** Ask for what the refusal names; where it names nothing, for what the gateway says that it wants. */
-  async #ask(refusal, wasDevice = false) {
+  async #ask(refusal, lost) {
     const turn = this.#turn;
+    this.#trying();
     const named = /TOKEN|PASSWORD/.exec(refusal?.details?.code?.replace("DEVICE_TOKEN", ""))?.[0].toLowerCase();
-    const mode = named ?? (await this.#readAuthMode());
-    if (turn === this.#turn) this.#gate(mode, refusal, wasDevice);
+    const kind = named ?? (await askedFor());
+    if (turn !== this.#turn) return;
+    if (kind !== "") this.#gate(kind ?? "token", { refusal, lost });
+    else if (refusal) this.#become({ name: "refused", refusal });
+    else this.#again(backoffMs(this.#attempt++, Math.random()));
   }
 
-  #gate(mode, refusal, wasDevice) {
-    this.#become({ name: "gate", kind: mode === "password" ? "password" : "token", refusal, wasDevice });
+  #gate(kind, more = {}) {
+    this.#become({ name: "gate", kind, ...more });
+  }
+
+  /** The credential of a live connection is void. Who was sent away by a person does not come back by itself. */
+  #voided({ what, delayMs }, end) {
+    if (what === "secret") dropCredential("secret");
+    else dropCredential("device", end.deviceToken);
+    if (what === "device") dropCredential("secret");
+    this.#attempt += 1;
+    if (pickCredential()) this.#again(delayMs, {}, true);
+    else this.#ask(undefined, what);
+  }
+
+  /** Too many wrong tries: the gate, which opens again at a moment that is known. */
+  async #limited(end, retryAfterMs) {
+    // It was not even looked at. The other credential, if there is one, may be let in whatever was tried.
+    if (!this.#triedOther && prefer(end.sent === "device" ? "secret" : "device")) {
+      this.#triedOther = true;
+      this.#open();
+      return;
+    }
+    const again = !this.#triedAgain;
+    const waitMs = retryAfterMs + Math.random() * SPREAD_MS;
+    const until = Date.now() + waitMs;
+    if (again) {
+      this.#timer = setTimeout(() => {
+        this.#triedAgain = true;
+        this.#open();
+      }, waitMs);
+    }
+    const turn = this.#turn;
+    const kind = end.sent === "secret" ? end.secretKind : await askedFor();
+    if (turn === this.#turn) this.#gate(kind || "token", { refusal: end.error, limit: { until, again } });
   }
 
   #again(delayMs, end = {}, wasOnline = false) {
@@ -308,20 +320,31 @@ export class Gateway {
       this.#become({ name: "restarting", until: Date.now() + Math.max(RESTART_PATIENCE_MS, 2 * delayMs) });
     } else if (!waiting) {
       const stopped = wasOnline ? Boolean(end.shutdown) : Boolean(this.state.stopped);
-      this.#become({ name: "reconnecting", nextTryAt, tries: this.#attempt, stopped, refusal: end.error });
+      this.#become({
+        name: "reconnecting", nextTryAt, tries: this.#attempt, stopped, refusal: end.error, full: end.full,
+        blocked: this.#blocked,
+      });
+      if (end.sent === null && !end.full && this.#attempt >= TRIES_IN_SILENCE) this.#findOut();
     }
   }
 
+  /** A gateway that is away, or something in between that lets the page's files through and not its socket? */
+  async #findOut() {
+    this.#blocked = await whatIsBlocked();
+    if (this.state.name === "reconnecting") this.#become({ ...this.state, blocked: this.#blocked });
+  }
+
+  /** The request may be another one by now, when the old one was too old or replaced: it is shown in its place. */
   #awaitApproval(refusal, delayMs) {
-    const requestId = refusal.details?.requestId;
-    const before = this.#pairing;
-    if (before && before.requestId !== requestId && Date.now() - before.since < PAIRING_TTL_MS) {
+    const { requestId, pauseReconnect } = refusal.details;
+    const isOther = this.#pairing !== null && this.#pairing !== requestId;
+    this.#pairing = requestId;
+    if (pauseReconnect) {
       this.#pairing = null;
       this.#become({ name: "approval", refusal, turnedDown: true });
       return;
     }
-    if (before?.requestId !== requestId) this.#pairing = { requestId, since: Date.now() };
-    this.#timer = setTimeout(() => this.#open(), delayMs);
-    this.#become({ name: "approval", refusal });
+    this.#timer = setTimeout(() => this.#open(), document.hidden ? delayMs * HIDDEN_POLL_FACTOR : delayMs);
+    this.#become({ name: "approval", refusal, replaced: isOther || Boolean(this.state.replaced) });
   }
 }

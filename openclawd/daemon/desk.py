@@ -4,7 +4,6 @@ import uuid
 
 from openclawd import __version__
 from openclawd.auth.identity import IdentityFile
-from openclawd.config.file import ConfigFile
 from openclawd.daemon.parts import Parts, now_ms
 from openclawd.gateway.connection import Desk, Greeting
 from openclawd.gateway.router import Router
@@ -21,12 +20,13 @@ def desk(parts: Parts) -> Desk:
         hub=parts.hub,
         subscriptions=parts.subscriptions,
         clients=parts.clients,
-        router=Router(METHODS, services(parts)),
+        router=Router(METHODS, services(parts), parts.calls),
         flusher=parts.flusher,
         presence=parts.presence,
         announcer=parts.announcer,
         health=parts.health,
         greeting=_greeting(parts),
+        decided=parts.decisions.decided,
         now_ms=now_ms,
     )
 
@@ -36,11 +36,14 @@ def services(parts: Parts) -> Services:
     loaded = parts.setting.loaded
     return Services(
         loaded=loaded,
-        config_file=ConfigFile(loaded, check=parts.setting.check_config),
+        config_file=parts.config_file,
         identity=IdentityFile(loaded.paths.identity_file),
         agents=parts.agents,
         catalog=parts.catalog,
         devices=parts.devices,
+        limiter=parts.limiter,
+        decisions=parts.decisions,
+        shared_auth=lambda: parts.admission.policy.shared,
         sessions=parts.sessions,
         subscriptions=parts.subscriptions,
         presence=parts.presence,
@@ -50,13 +53,27 @@ def services(parts: Parts) -> Services:
         log_file=parts.setting.log_file,
         now_ms=now_ms,
         running=parts.running,
+        reload=parts.access.reload,
+        rotate_token=parts.access.rotate_token,
         connected_nodes=parts.clients.nodes,
         dismiss_device=parts.clients.dismiss_device,
     )
 
 
 def _greeting(parts: Parts) -> Greeting:
-    loaded, settings = parts.setting.loaded, parts.setting.settings
+    paths = parts.setting.loaded.paths
+
+    def private() -> PrivateFacts:
+        return PrivateFacts(
+            config_path=str(paths.config_file),
+            state_dir=str(paths.state_dir),
+            auth_mode=parts.access.settings.auth_mode,
+        )
+
+    def config_hash(is_admin: bool) -> str:
+        file = parts.config_file
+        return file.applied.hash if is_admin else file.applied_shown_hash
+
     return Greeting(
         version=__version__,
         boot_id=str(uuid.uuid4()),
@@ -64,12 +81,8 @@ def _greeting(parts: Parts) -> Greeting:
         events=EVENTS,
         capabilities=CAPABILITIES,
         session_defaults=parts.session_defaults,
-        private=PrivateFacts(
-            config_path=str(loaded.paths.config_file),
-            state_dir=str(loaded.paths.state_dir),
-            auth_mode=settings.auth_mode,
-        ),
-        config_hash=loaded.hash,
-        bundled_page=settings.control_ui.root is None,
+        private=private,
+        config_hash=config_hash,
+        bundled_page=parts.setting.settings.control_ui.root is None,
         uptime_ms=parts.uptime_ms,
     )

@@ -1,7 +1,10 @@
 """The door: from an accepted stream to HTTP answers, or to a WebSocket that the gateway serves."""
 
 import logging
-from collections.abc import Iterable
+import os
+import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,23 +15,34 @@ from trio.abc import Stream
 from openclawd import __version__
 from openclawd.agents.roster import DEFAULT_AVATAR, DEFAULT_NAME
 from openclawd.auth.locality import Peer, peer_from_headers
+from openclawd.auth.policy import Policy
+from openclawd.daemon.certificate import Certificates
 from openclawd.daemon.desk import desk
-from openclawd.daemon.parts import Parts
-from openclawd.daemon.policy import bearer_check
-from openclawd.daemon.sockets import peer_uid
+from openclawd.daemon.local_socket import ROOT, peer_uid
+from openclawd.daemon.metrics import metrics
+from openclawd.daemon.parts import Parts, now_ms
 from openclawd.gateway.connection import serve_connection
-from openclawd.net.http import Request, serve_http
-from openclawd.net.listener import Slot, Slots
+from openclawd.net.bearer import Bearers
+from openclawd.net.guard import Caller, Guard
+from openclawd.net.http import Request, Response, serve_http
+from openclawd.net.reception import BUSY as BUSY_ANSWER
+from openclawd.net.reception import Connection
+from openclawd.net.refusal_log import RefusalLog
 from openclawd.net.routes import PageConfig, Readiness, Routes
 from openclawd.net.static import Site
 from openclawd.net.stream import UpgradedStream
+from openclawd.net.tls import TlsStream
+from openclawd.net.tls_handshake import accept_tls
 from openclawd.net.websocket import accept_websocket
-from openclawd.protocol.closes import INTERNAL_ERROR
+from openclawd.protocol.closes import BUSY, INTERNAL_ERROR
 
 # To whoever wants in while everybody is being sent home; stock v4 answers so, too.
 STOPPING: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 )
+
+# To a page that something forwards to the local socket.
+NO_PAGES: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 CONTROL_UI: Final = Path(__file__).parents[1] / "control_ui"
 
@@ -38,38 +52,87 @@ _log = logging.getLogger("openclawd.gateway")
 class Door:
     """Where every stream comes in; `close` answers newcomers that the gateway is stopping."""
 
-    def __init__(self, parts: Parts, slots: Slots) -> None:
-        self._slots = slots
+    def __init__(self, parts: Parts) -> None:
         self._desk = desk(parts)
+        self._refusals = RefusalLog(logging.getLogger("openclawd.admission"), now_s=time.monotonic)
+        self._guard = Guard(lambda: self._policy, self._refusals)
+        self._answers = parts.http_answers
         self._routes = self._make_routes(parts)
+        self._certificates = parts.setting.certificates
+        self._page_path = f"{parts.setting.settings.control_ui.base_path}/"
+        self._owners = frozenset((os.getuid(), ROOT))
         self._closed = False
 
     def close(self) -> None:
         """Let nobody in any more; who is in stays."""
         self._closed = True
 
-    async def serve(self, stream: trio.SocketStream, slot: Slot) -> None:
-        """Serve one accepted stream to its end."""
+    async def serve(self, connection: Connection) -> None:
+        """Serve one accepted connection to its end."""
+        stream: Stream = connection.stream
         try:
-            address = _address(stream)
+            address = _address(connection.stream)
         except OSError:
             return  # gone before we looked
+        if address.unix_uid is not None:
+            if address.unix_uid not in self._owners:
+                fields = {"reason": "other-user", "address": f"unix, uid {address.unix_uid}"}
+                self._refusals.refused(fields)
+                return
+        elif self._certificates is not None:
+            address = attrs.evolve(address, tls=True)
+            encrypted = await self._encrypted(connection, self._certificates)
+            if encrypted is None:
+                return
+            stream = encrypted
+
+        async def respond(request: Request) -> Response:
+            caller = self._guard.admit(request, address.seen_with(request, self._policy))
+            response = await self._routes.respond(request, caller) if isinstance(caller, Caller) else caller
+            self._answers[response.status] += 1
+            return response
 
         async def upgrade(transport: Stream, request: Request, head: bytes, trailing: bytes) -> None:
             if self._closed:
                 await transport.send_all(STOPPING)
                 return
-            peer = address.seen_with(request.headers)
+            peer = address.seen_with(request, self._policy)
+            if peer.unix_uid is not None and not isinstance(self._guard.admit(request, peer), Caller):
+                # Over the network a page is told so in the handshake; here it has no business at all.
+                await transport.send_all(NO_PAGES)
+                return
             _hint_at_secret_in_url(request)
-            async with accept_websocket(UpgradedStream(transport, head, trailing)) as wire:
+            connection.goodbye = None
+            upgraded = UpgradedStream(transport, head, trailing)
+            async with accept_websocket(upgraded, reached=connection.reached) as wire:
+                connection.goodbye = lambda: wire.dismiss(BUSY)
                 try:
-                    await serve_connection(wire, peer, self._desk, settled=lambda: self._slots.settle(slot))
+                    await serve_connection(wire, peer, self._desk, settled=connection.settled)
                 except Exception:
                     # The fence round the connection logs it; the peer is owed a word, too.
                     await wire.close(INTERNAL_ERROR)
                     raise
 
-        await serve_http(stream, self._routes.respond, upgrade)
+        await serve_http(stream, respond, upgrade, reached=connection.reached, turn=connection.turn)
+
+    async def _encrypted(self, connection: Connection, certificates: Certificates) -> TlsStream | None:
+        """What comes out of TLS; None when the peer does not speak it."""
+        try:
+            stream = await accept_tls(
+                connection.stream,
+                certificates.context,
+                self._refusals.refused,
+                page_path=self._page_path,
+            )
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return None
+        if stream is not None:
+            connection.goodbye = partial(_say_now, stream, BUSY_ANSWER)
+        return stream
+
+    @property
+    def _policy(self) -> Policy:
+        return self._desk.admission.policy
 
     def _make_routes(self, parts: Parts) -> Routes:
         settings = parts.setting.settings
@@ -87,13 +150,16 @@ class Door:
                 assistant_name=default.name or DEFAULT_NAME,
                 assistant_avatar=default.avatar or default.emoji or DEFAULT_AVATAR,
                 assistant_agent_id=default.agent_id,
-                auth_mode=settings.auth_mode,
+                auth_mode=lambda: self._policy.shared.mode,
                 server_version=__version__,
             ),
             site=Site(page.root or CONTROL_UI),
-            readiness=lambda: Readiness(("stopping",) if self._closed else (), parts.uptime_ms()),
-            bearer_is_valid=bearer_check(settings),
+            readiness=lambda: Readiness(
+                ("stopping",) if self._closed else (), parts.uptime_ms(), parts.loop_lag.to_wire
+            ),
+            bearers=Bearers(parts.admission, now_ms=now_ms, refusals=self._refusals),
             avatar_file=avatar_file,
+            metrics=metrics(parts).respond,
         )
 
 
@@ -112,9 +178,16 @@ class _Address:
     host: str
     port: int | None
     unix_uid: int | None
+    tls: bool = False
 
-    def seen_with(self, headers: Iterable[tuple[str, str]]) -> Peer:
-        return attrs.evolve(peer_from_headers(self.host, self.port, headers), unix_uid=self.unix_uid)
+    def seen_with(self, request: Request, policy: Policy) -> Peer:
+        peer = peer_from_headers(self.host, self.port, request.headers, policy.named_headers)
+        return attrs.evolve(peer, unix_uid=self.unix_uid, tls=self.tls)
+
+
+def _say_now(stream: TlsStream, words: bytes) -> None:
+    with suppress(trio.BrokenResourceError):
+        stream.write_now(words)
 
 
 def _address(stream: trio.SocketStream) -> _Address:

@@ -21,9 +21,10 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def page_url(host: str, port: int, base_path: str) -> str:
+def page_url(host: str, port: int, base_path: str, *, tls: bool = False) -> str:
     """Where the page is, for a browser on this machine."""
-    return f"http://{bracketed(reachable(host))}:{port}{base_path}/"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://{bracketed(reachable(host))}:{port}{base_path}/"
 
 
 def fragment(token: Secret) -> str:

@@ -45,10 +45,10 @@ def render(
     name = str(record.get("name", _OUR_LOGGER))
     if name.partition(".")[0] != _OUR_LOGGER:
         message = f"{printable(name)}: {message}"
-    fields = [(printable(str(key)), _value(value)) for key, value in record.items() if key not in RESERVED]
+    fields = [(printable(str(key)), shown_value(item)) for key, item in record.items() if key not in RESERVED]
     trace = str(record.get("exception") or "").rstrip()
     if trace:
-        fields.append(("error", _value(trace.rpartition("\n")[2])))
+        fields.append(("error", shown_value(trace.rpartition("\n")[2])))
 
     shown_level = printable(level).ljust(_LEVEL_WIDTH)
     moment = _moment(record.get("time"), dated=dated)
@@ -75,7 +75,7 @@ def render_line(line: bytes, *, colour: bool, dated: bool = True) -> str:
     return render(record, colour=colour, dated=dated)
 
 
-def _value(value: object) -> str:
+def shown_value(value: object) -> str:
     """A field's value: bare where that is unambiguous, else as a JSON string or JSON."""
     if isinstance(value, str):
         bare = value.isprintable() and value and _AMBIGUOUS.isdisjoint(value)

@@ -4,10 +4,10 @@ import errno
 import gc
 import logging
 import os
-import signal
+import resource
 import sys
 import traceback
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,28 +20,29 @@ from openclawd import __version__
 from openclawd.config.load import ConfigError, LoadedConfig, UsageError, load_config
 from openclawd.config.paths import resolve_paths
 from openclawd.config.settings import Flags, GatewaySettings, resolve_settings
+from openclawd.daemon.certificate import Certificates, check_certificate
+from openclawd.daemon.certificate_names import certificate_names
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.house import House, Sockets
 from openclawd.daemon.launchd import job_name, start_command
+from openclawd.daemon.limits import limiter_key
 from openclawd.daemon.link import fragment, page_url
+from openclawd.daemon.local_socket import bind_local
 from openclawd.daemon.lock import state_lock
 from openclawd.daemon.log import configure_logging
 from openclawd.daemon.log_file import LOG_NAME
 from openclawd.daemon.notify import Notifier
 from openclawd.daemon.parts import Setting, now_ms
 from openclawd.daemon.refusal import StartRefused
-from openclawd.daemon.sockets import bind_tcp, bind_unix, probe_tcp
+from openclawd.daemon.signals import has_terminal, received_signals, stop_signal
+from openclawd.daemon.sockets import bind_tcp, probe_tcp
 from openclawd.daemon.supervisor import PartFailed
 from openclawd.store.database import open_database
 from openclawd.store.errors import StoreError
+from openclawd.store.facts import Facts
 
 # Nobody else may read what we write: the state holds conversations, the config a token.
 UMASK: Final = 0o077
-
-# SIGHUP: the terminal is gone.
-_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# Stock v3 and v4 restart on these; without a handler they would kill.
-_RESTART_SIGNALS: Final = (signal.SIGUSR1, signal.SIGUSR2)
 
 # The place belongs to another user, is read-only, or is taken by what is no file.
 _NOT_OURS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR})
@@ -52,6 +53,8 @@ _log = logging.getLogger("openclawd.gateway")
 def run(flags: Flags, environ: Mapping[str, str], *, verbose: bool = False, json_lines: bool = False) -> int:
     """Run the gateway until it is told to stop; the process's exit code. Every refusal is said on stderr."""
     os.umask(UMASK)
+    # A crash must not write the secrets in our memory to the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         with ExitStack() as process:
             return _run(flags, environ, process, verbose=verbose, json_lines=json_lines)
@@ -102,12 +105,14 @@ def _run(
     tcp = bind_tcp(settings)
     for bound in tcp:
         process.callback(bound.close)
+    certificates = _certificates(settings)
     with _ours(paths.socket):
-        sockets = Sockets(tcp=tcp, unix=bind_unix(paths.socket))
+        sockets = Sockets(tcp=tcp, unix=bind_local(paths.socket))
     process.callback(sockets.unix.close)
     process.callback(paths.socket.unlink, missing_ok=True)
 
     notifier = process.enter_context(closing(Notifier(environ)))
+    on_terminal = has_terminal()
 
     async def live() -> None:
         async with open_database(paths.database) as database:
@@ -117,21 +122,16 @@ def _run(
                 database=database,
                 address=sockets.address,
                 log_file=log.path,
-                check_config=partial(_check, environ, flags),
+                check_config=partial(_check, environ, flags, settings),
+                flags=flags,
+                certificates=certificates,
+                limiter_key=await limiter_key(Facts(database)),
             )
             house = House(setting, sockets)
-            # A second signal changes nothing: not during the goodbye, as the receiver is open to the very
-            # end, and not behind it, where trio hands unread ones to whatever handled them before. A hang-up
-            # that was ignored from the start (nohup) stays so. An interrupt does not: shells ignore it for
-            # what they start in the background, and who sends it all the same means it.
-            nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-            heeded = [each for each in _STOP_SIGNALS if not (nohup and each == signal.SIGHUP)]
-            for each in heeded:
-                signal.signal(each, signal.SIG_IGN)
-            with trio.open_signal_receiver(*heeded, *_RESTART_SIGNALS) as signals:
+            with received_signals() as signals:
 
                 async def asked_to_stop() -> str:
-                    reason = await _stop_signal(signals)
+                    reason = await stop_signal(signals, None if on_terminal else house.reload)
                     notifier.stopping()
                     return reason
 
@@ -157,7 +157,7 @@ def _run(
             },
         )
         notifier.ready(f"listening on port {port}, {settings.bind}")
-        _print_link(settings, host, port, environ)
+        _print_link(settings, host, port, environ, certificates)
 
     try:
         trio.run(live, strict_exception_groups=True, restrict_keyboard_interrupt_to_checkpoints=True)
@@ -166,17 +166,6 @@ def _run(
             raise _unwritable(error.path, error.__cause__) from error
         raise
     return ExitCode.OK
-
-
-async def _stop_signal(signals: AsyncIterator[int]) -> str:
-    """The name of the signal that asks for an end."""
-    async for number in signals:
-        name = signal.Signals(number).name
-        if number in _STOP_SIGNALS:
-            return name
-        hint = "restart in place comes with a later version; stop the gateway and start it again"
-        _log.warning("signal ignored", extra={"fields": {"signal": name, "hint": hint}})
-    raise AssertionError("the signal receiver ended by itself")
 
 
 def _with_token(loaded: LoadedConfig, settings: GatewaySettings) -> tuple[LoadedConfig, GatewaySettings]:
@@ -193,26 +182,46 @@ def _with_token(loaded: LoadedConfig, settings: GatewaySettings) -> tuple[Loaded
     return loaded, attrs.evolve(settings, token=loaded.config.gateway.auth.token)
 
 
-def _check(environ: Mapping[str, str], flags: Flags, loaded: LoadedConfig) -> None:
+def _check(environ: Mapping[str, str], flags: Flags, running: GatewaySettings, loaded: LoadedConfig) -> None:
     """Raises ConfigError for what the next start would refuse, as far as it can be told before."""
     settings = resolve_settings(loaded, environ, flags)
+    path: tuple[str, ...] = ("gateway",)
     try:
         probe_tcp(settings)
+        # Files that were named all along and have broken since are no reason to refuse another change.
+        if settings.tls is not None and settings.tls != running.tls:
+            path = ("gateway", "tls")
+            check_certificate(settings.tls)
     except StartRefused as refused:
-        problem = loaded.problem(("gateway",), " ".join(str(refused).splitlines()))
+        problem = loaded.problem(path, " ".join(str(refused).splitlines()))
         raise ConfigError((problem,), source=str(loaded.paths.config_file)) from refused
 
 
-def _print_link(settings: GatewaySettings, host: str, port: int, environ: Mapping[str, str]) -> None:
+def _certificates(settings: GatewaySettings) -> Certificates | None:
+    """With TLS, what is shown to clients."""
+    if settings.tls is None:
+        return None
+    return Certificates(settings.tls, partial(certificate_names, settings), now_ms)
+
+
+def _print_link(
+    settings: GatewaySettings,
+    host: str,
+    port: int,
+    environ: Mapping[str, str],
+    certificates: Certificates | None,
+) -> None:
     """The dashboard's address, on stdout, with the token unless a supervisor keeps our output."""
     if not settings.control_ui.enabled:
         return
-    link = page_url(host, port, settings.control_ui.base_path)
+    link = page_url(host, port, settings.control_ui.base_path, tls=certificates is not None)
     if settings.auth_mode == "token" and settings.token is not None:
         if _output_is_kept(environ):
             link += "  (with its token: openclawd dashboard)"
         else:
             link += fragment(settings.token)
+    if certificates is not None:
+        link += f"\n  Certificate (SHA-256): {certificates.fingerprint}"
     try:
         print(f"\n  Dashboard: {link}\n", flush=True)
     except OSError:

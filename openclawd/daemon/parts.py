@@ -5,6 +5,7 @@ the others.
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,14 @@ from openclawd.agents.offline import PROVIDER as OFFLINE_PROVIDER
 from openclawd.agents.roster import roster
 from openclawd.auth.admission import Admission
 from openclawd.auth.devices import Devices
-from openclawd.auth.limiter import Limiter, LimitRules
+from openclawd.auth.limiter import Limiter
+from openclawd.config.file import ConfigFile
 from openclawd.config.load import LoadedConfig
-from openclawd.config.settings import GatewaySettings
-from openclawd.daemon.policy import admission_policy
+from openclawd.config.settings import Flags, GatewaySettings
+from openclawd.daemon.access import Access, Started
+from openclawd.daemon.certificate import Certificates
+from openclawd.daemon.limits import LimitKeeper
+from openclawd.daemon.policy import admission_policy, limit_rules
 from openclawd.events.hub import Hub
 from openclawd.events.subscriptions import Subscriptions
 from openclawd.gateway.clients import Clients
@@ -35,9 +40,13 @@ from openclawd.sessions.registry import Sessions
 from openclawd.store.conversations import Conversations
 from openclawd.store.database import Database
 from openclawd.store.devices import DeviceStore
+from openclawd.store.limits import LimitStore
 from openclawd.store.runs import RunQueue
 from openclawd.vitals.announcer import PresenceAnnouncer
+from openclawd.vitals.calls import CallCounts
+from openclawd.vitals.decisions import Decisions
 from openclawd.vitals.health import AgentSummary, Health, SessionSummary
+from openclawd.vitals.loop_lag import LoopLag
 from openclawd.vitals.presence import PresenceList
 
 
@@ -49,7 +58,8 @@ def now_ms() -> int:
 @attrs.frozen(eq=False, repr=False)
 class Setting:
     """What a gateway is started with. `check_config` raises ConfigError for a configuration that this process
-    could not start with; `address` is the first TCP address and the port that all of them share.
+    could not start with; `address` is the first TCP address and the port that all of them share;
+    `limiter_key` is the same in every life of the state.
     """
 
     loaded: LoadedConfig
@@ -58,6 +68,9 @@ class Setting:
     address: tuple[str, int]
     log_file: Path
     check_config: Callable[[LoadedConfig], object]
+    flags: Flags
+    certificates: Certificates | None
+    limiter_key: bytes
 
 
 class Parts:
@@ -76,8 +89,24 @@ class Parts:
         self.devices = Devices(
             DeviceStore(database), now_ms=now_ms, random_bytes=secrets.token_bytes, new_lock=trio.Lock
         )
-        self.limiter = Limiter(LimitRules(), secret_key=secrets.token_bytes(32))
+        self.limiter = Limiter(limit_rules(setting.settings), secret_key=setting.limiter_key)
+        self.limits = LimitKeeper(self.limiter, LimitStore(database), now_ms=now_ms)
         self.admission = Admission(admission_policy(setting.settings), self.devices, self.limiter)
+        self.config_file = ConfigFile(loaded, check=setting.check_config)
+        self.access = Access(
+            Started(loaded, setting.settings, setting.flags),
+            config_file=self.config_file,
+            admission=self.admission,
+            limiter=self.limiter,
+            clients=self.clients,
+            certificates=setting.certificates,
+            now_ms=now_ms,
+        )
+        self.decisions = Decisions(now_ms)
+        self.calls = CallCounts()
+        self.loop_lag = LoopLag()
+        # By status.
+        self.http_answers: Counter[int] = Counter()
         self.catalog = Catalog(loaded.config, loaded.environ, self.facts)
         self.news = SubscribedNews(
             self.subscriptions,
@@ -101,6 +130,7 @@ class Parts:
             measure=self._measure,
             publish=self.hub.publish,
             presence_version=lambda: self.presence.version,
+            event_loop=self.loop_lag.to_wire,
             now_ms=now_ms,
         )
         self.announcer = PresenceAnnouncer(
@@ -114,6 +144,7 @@ class Parts:
     def running(self) -> RunningGateway:
         """The process, for administrators."""
         address, port = self.setting.address
+        shared, certificates = self.admission.policy.shared, self.setting.certificates
         return RunningGateway(
             pid=os.getpid(),
             address=address,
@@ -121,6 +152,12 @@ class Parts:
             bind=self.setting.settings.bind,
             clients=len(self.clients),
             log_file=str(self.setting.log_file),
+            auth_mode=shared.mode,
+            strong_secret=shared.is_strong if shared.configured else None,
+            tls=certificates is not None,
+            tls_fingerprint=certificates.fingerprint if certificates is not None else None,
+            runs=self.sessions.active_runs,
+            devices_waiting=len(self.devices.waiting()),
         )
 
     def session_defaults(self) -> SessionDefaults:

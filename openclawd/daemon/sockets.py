@@ -2,14 +2,9 @@
 
 import errno
 import ipaddress
-import os
 import socket
-import struct
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
-
-import trio
 
 from openclawd.config.settings import GatewaySettings
 from openclawd.daemon.exit_codes import ExitCode
@@ -30,11 +25,11 @@ KEEPALIVE: Final[Mapping[str, int]] = {
 _LAST_PRIVILEGED_PORT: Final = 1023
 # RFC 6598, which Tailscale hands its addresses from.
 _TAILNET: Final = ipaddress.ip_network("100.64.0.0/10")
-# <sys/un.h> of macOS; Python has no names for them.
-_SOL_LOCAL: Final = 0
-_LOCAL_PEERCRED: Final = 1
+_ANY: Final = "0.0.0.0"
 # Never contacted: connecting a datagram socket to it only asks the kernel for a route.
-_TAILNET_RESOLVER: Final = ("100.100.100.100", 53)
+_TAILNET_RESOLVER: Final = "100.100.100.100"
+# RFC 5737, for documentation: nobody is there, and the way to it is the one to everywhere.
+_ELSEWHERE: Final = "192.0.2.1"
 
 
 def bind_tcp(settings: GatewaySettings) -> list[socket.socket]:
@@ -71,45 +66,10 @@ def probe_tcp(settings: GatewaySettings) -> None:
             raise _refused(host, settings.port, error) from None
 
 
-def listener(bound: socket.socket) -> trio.SocketListener:
-    """The listener on a bound socket; needs a running event loop, as the sockets themselves do not."""
-    return trio.SocketListener(trio.socket.from_stdlib_socket(bound))
-
-
-def bind_unix(path: Path) -> socket.socket:
-    """Listen at `path` for the owner's own processes. The state lock says that no other gateway uses it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.parent.stat()
-    if status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise StartRefused(
-            ExitCode.CONFIG,
-            f"{path.parent} must belong to you alone, as commands trust the socket in it.\n"
-            f"Mend it with: chmod 700 {path.parent}",
-        )
-    path.unlink(missing_ok=True)
-    unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    unix.bind(str(path))
-    path.chmod(0o600)
-    unix.listen(BACKLOG)
-    return unix
-
-
-def peer_uid(peer: trio.socket.SocketType) -> int | None:
-    """The user at the other end of a Unix socket (unix(7) SO_PEERCRED, getpeereid(3)); None for TCP."""
-    if peer.family != socket.AF_UNIX:
-        return None
-    if hasattr(socket, "SO_PEERCRED"):
-        credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", credentials)[1])
-    # LOCAL_PEERCRED of the BSDs: struct xucred begins with a version and the user id.
-    credentials = peer.getsockopt(_SOL_LOCAL, _LOCAL_PEERCRED, 64)
-    return int(struct.unpack_from("II", credentials)[1])
-
-
 def _hosts(settings: GatewaySettings) -> list[str]:
     match settings.bind:
         case "lan":
-            return ["0.0.0.0"]
+            return [_ANY]
         case "custom" if settings.custom_bind_host is not None:
             return [settings.custom_bind_host]
         case "tailnet":
@@ -120,13 +80,26 @@ def _hosts(settings: GatewaySettings) -> list[str]:
 
 def tailnet_address() -> str | None:
     """This machine's own address in its tailnet, if it has one."""
+    address = _address_towards(_TAILNET_RESOLVER)
+    return address if address is not None and ipaddress.ip_address(address) in _TAILNET else None
+
+
+def addresses(settings: GatewaySettings) -> list[str]:
+    """Where a gateway with these settings can be reached: of a bind to everywhere, the address that this
+    machine has on its network.
+    """
+    found = [_address_towards(_ELSEWHERE) if host == _ANY else host for host in _hosts(settings)]
+    return [host for host in found if host is not None]
+
+
+def _address_towards(target: str) -> str | None:
+    """The address of ours that packets to `target` would come from."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(_TAILNET_RESOLVER)
+            probe.connect((target, 53))
         except OSError:
             return None
-        address = str(probe.getsockname()[0])
-    return address if ipaddress.ip_address(address) in _TAILNET else None
+        return str(probe.getsockname()[0])
 
 
 def _socket_for(host: str) -> socket.socket:

@@ -7,6 +7,7 @@ a client that may not hear an event sees a gap, which they tolerate. Nothing her
 the order in which they were published.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -37,6 +38,8 @@ class Hub:
     def __init__(self) -> None:
         self._members: dict[str, Member] = {}
         self._seq = {V3: 0, V4: 0}
+        self.published: Counter[str] = Counter()
+        """How many events of each name there were, whoever heard of them."""
 
     def __len__(self) -> int:
         return len(self._members)
@@ -51,6 +54,7 @@ class Hub:
 
     def publish(self, event: Event) -> None:
         """Offer `event` to each member that may hear it."""
+        self.published[event.name] += 1
         numbers = self._number(event)
         frames: dict[int, bytes] = {}
         for member in self._audience(event):

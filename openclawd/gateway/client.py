@@ -7,6 +7,7 @@ waits for it.
 """
 
 import logging
+import math
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ STALL_TIMEOUT_S: Final = 60.0
 # A client whose outbox is full may finish taking the frames under way, so that it can be told why it has to
 # go.
 OVERFLOW_GRACE_S: Final = 5.0
+# Who has to go may be behind by a lot; a credential that is void must not serve any longer than this.
+GOODBYE_GRACE_S: Final = 5.0
 # One write: large enough to coalesce a burst, small enough for the stall timeout to be fair to a slow link.
 WRITE_BYTES: Final = 256 * 1024
 # Requests of one client that may be under way at once.
@@ -70,12 +73,18 @@ class Client:
     _request_bytes: int = 0
     _unauthorised: int = 0
     _ending: Close | None = None
+    _end_by: float = math.inf
     _sending: trio.CancelScope | None = None
 
     @property
     def dropped_events(self) -> int:
         """Events that were skipped because the client did not read."""
         return self._outbox.dropped
+
+    @property
+    def buffered_bytes(self) -> int:
+        """What waits for the client, or is on its way to the network."""
+        return self._outbox.buffered_bytes
 
     def greet(self, hello: bytes) -> None:
         """Put the answer to `connect` into the outbox, before anything else can be."""
@@ -95,13 +104,17 @@ class Client:
         return self._ending or NORMAL
 
     def offer(self, frame: bytes, *, drop_if_slow: bool) -> None:
-        """Take an event's frame (see events.hub.Member)."""
-        self._queue(frame, drop_if_slow=drop_if_slow)
+        """Take an event's frame (see events.hub.Member); who has to go hears nothing new."""
+        if self._ending is None:
+            self._queue(frame, drop_if_slow=drop_if_slow)
 
     def end(self, close: Close) -> None:
-        """Send what waits, then close. Returns at once."""
+        """Send what waits, for as long as `GOODBYE_GRACE_S`, then close. Returns at once."""
         if self._ending is None:
             self._ending = close
+            self._end_by = trio.current_time() + GOODBYE_GRACE_S
+            if self._sending is not None:
+                self._sending.deadline = min(self._sending.deadline, self._end_by)
             self._wake_writer()
 
     def _answer(self, payload: bytes) -> None:
@@ -140,10 +153,11 @@ class Client:
         data = b""  # the wire kept what could not be written at once
         try:
             while not self._outbox.overflowed:
-                with trio.move_on_after(STALL_TIMEOUT_S) as self._sending:
+                deadline = min(trio.current_time() + STALL_TIMEOUT_S, self._end_by)
+                with trio.CancelScope(deadline=deadline) as self._sending:
                     await self._wire.send(data)
                 if self._sending.cancelled_caught:
-                    self._ending = SLOW_CONSUMER
+                    self._ending = self._ending or SLOW_CONSUMER
                     break
                 self._outbox.sent()
                 data = self._outbox.take(WRITE_BYTES)

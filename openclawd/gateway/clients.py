@@ -1,12 +1,12 @@
 """Everybody who is admitted, so that the house can say goodbye to all of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import trio
 
 from openclawd.auth.scopes import NODE
 from openclawd.gateway.client import Client
-from openclawd.protocol.closes import DEVICE_REMOVED, Close
+from openclawd.protocol.closes import Close, invalidated
 
 
 class Clients:
@@ -17,9 +17,18 @@ class Clients:
         self._empty = trio.Event()
         self._empty.set()
         self._closing: Close | None = None
+        self._dropped_by_gone = 0
 
     def __len__(self) -> int:
         return len(self._clients)
+
+    def __iter__(self) -> Iterator[Client]:
+        return iter(self._clients)
+
+    @property
+    def dropped_events(self) -> int:
+        """Events that were skipped for clients that did not read, gone ones included."""
+        return self._dropped_by_gone + sum(client.dropped_events for client in self._clients)
 
     def add(self, client: Client) -> None:
         """A client was admitted; one that comes in the middle of the goodbye is part of it."""
@@ -31,6 +40,8 @@ class Clients:
 
     def remove(self, client: Client) -> None:
         """A client is gone."""
+        if client in self._clients:
+            self._dropped_by_gone += client.dropped_events
         self._clients.discard(client)
         if not self._clients:
             self._empty.set()
@@ -43,9 +54,12 @@ class Clients:
             if client.device_id is not None and client.role == NODE
         )
 
-    def dismiss_device(self, device_id: str) -> None:
-        """Send a device away that is paired no longer."""
-        self.dismiss_where(lambda client: client.device_id == device_id, lambda _: DEVICE_REMOVED)
+    def dismiss_device(self, device_id: str, role: str | None, cause: str) -> None:
+        """Send a device away whose credential is void, whatever let it in: in one role, or in all."""
+        self.dismiss_where(
+            lambda client: client.device_id == device_id and role in (None, client.role),
+            lambda client: invalidated(cause, client.wire_generation),
+        )
 
     def dismiss_where(self, chosen: Callable[[Client], bool], close: Callable[[Client], Close]) -> int:
         """Send some clients what waits for them, then close them; how many. Returns at once."""

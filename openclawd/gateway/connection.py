@@ -1,8 +1,8 @@
 """From an open WebSocket to a client, or to a refusal that says why.
 
-The gateway speaks first (the challenge), takes exactly one message, decides once, writes one log line about
-it, and answers before it closes. Whatever ends a connection here, its peer is told the reason, and nothing
-says "connected" before the decision has fallen.
+The gateway speaks first, takes exactly one message, decides once (gateway/handshake.py), writes one log line
+about it, and answers before it closes. Whatever ends a connection here, its peer is told the reason, and
+nothing says "connected" before the decision has fallen.
 """
 
 import logging
@@ -14,29 +14,23 @@ import attrs
 import trio
 
 from openclawd.auth import refusals
-from openclawd.auth.admission import Admission, Attempt, peer_facts
+from openclawd.auth.admission import Admission
 from openclawd.auth.decisions import Admitted, Refused
 from openclawd.auth.devices import Devices
 from openclawd.auth.locality import Peer
-from openclawd.auth.scopes import ADMIN, PAIRING, READ, allows
-from openclawd.events.event import Event
+from openclawd.auth.scopes import ADMIN, READ, allows
 from openclawd.events.hub import Hub
 from openclawd.events.subscriptions import Subscriptions
 from openclawd.gateway.client import Client
 from openclawd.gateway.clients import Clients
+from openclawd.gateway.consequences import settle_admission, settle_request, still_holds
 from openclawd.gateway.flusher import Flusher
+from openclawd.gateway.handshake import Left, hear, outdated
 from openclawd.gateway.router import Router
-from openclawd.gateway.wire import Wire, WireClosed, WireOverflow
+from openclawd.gateway.wire import Wire, WireClosed
 from openclawd.protocol.closes import SERVICE_RESTART, Close
-from openclawd.protocol.codec import NotJson
 from openclawd.protocol.connect import CLIENT_CAPS
-from openclawd.protocol.frames import (
-    MalformedFrame,
-    event_frame,
-    parse_request,
-    response_error,
-    response_ok,
-)
+from openclawd.protocol.frames import response_error, response_ok
 from openclawd.protocol.hello import (
     Hello,
     IssuedToken,
@@ -52,9 +46,6 @@ from openclawd.vitals.announcer import PresenceAnnouncer
 from openclawd.vitals.health import Health, without_keys
 from openclawd.vitals.presence import Presence, PresenceList
 
-# From the upgrade to the connect request; stock v3 clients are done in milliseconds, a phone on a bad link in
-# seconds.
-HANDSHAKE_TIMEOUT_S: Final = 10.0
 # For a peer to take the refusal.
 REFUSAL_TIMEOUT_S: Final = 5.0
 
@@ -71,8 +62,10 @@ class Greeting:
     events: tuple[str, ...]
     capabilities: tuple[str, ...]
     session_defaults: Callable[[], SessionDefaults]
-    private: PrivateFacts
-    config_hash: str
+    private: Callable[[], PrivateFacts]
+    config_hash: Callable[[bool], str]
+    """Of the configuration in force; told to those who own it, and otherwise of what may be shown of it."""
+
     bundled_page: bool
     uptime_ms: Callable[[], int]
 
@@ -92,6 +85,9 @@ class Desk:
     announcer: PresenceAnnouncer
     health: Health
     greeting: Greeting
+    decided: Callable[[str, Admitted | Refused], None]
+    """Called with the connection's id for each decision, where it is logged."""
+
     now_ms: Callable[[], int]
 
 
@@ -139,64 +135,54 @@ async def _arrive(wire: Wire, peer: Peer, desk: Desk) -> tuple[Client, Presence]
 
 
 async def _admission(wire: Wire, peer: Peer, desk: Desk, connection_id: str) -> _Accepted | None:
-    nonce = str(uuid.uuid4())
-    facts = peer_facts(peer, desk.admission.policy)
-    request_id: str | None = None
-    decision: Admitted | Refused = refusals.handshake_timeout(facts)
-    try:
-        with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
-            # v4 looks here for what its `connect` may ask for, which is nothing yet.
-            challenge = {"nonce": nonce, "ts": desk.now_ms(), "capabilities": []}
-            await wire.send(text_frame(event_frame("connect.challenge", challenge)))
-            message = await wire.receive()
-            request = parse_request(message)
-            request_id = request.id
-            decision = desk.admission.decide(Attempt(peer, nonce, request, desk.now_ms()))
-    except NotJson:
-        decision = refusals.not_json(facts)
-    except MalformedFrame:
-        decision = refusals.malformed_frame(facts)
-    except WireOverflow:
-        decision = refusals.too_big(facts)
-    except WireClosed as closed:
-        if closed.by_us:
-            decision = refusals.protocol_breach(facts, Close(closed.code, closed.reason))
-            _log.info("refused", extra={"fields": {"conn": connection_id, **decision.log_fields()}})
+    heard = await hear(wire, peer, desk.admission, nonce=str(uuid.uuid4()), now_ms=desk.now_ms)
+    if isinstance(heard, Left):
+        fields = {"conn": connection_id, **heard.facts.log_fields(), "closeCode": heard.close_code}
+        _log.info("left before connect", extra={"fields": fields})
+        return None
+    decision = heard.decision
+    if heard.is_over:
+        if isinstance(decision, Refused):
+            _decided(desk, connection_id, decision)
         else:
-            fields = {"conn": connection_id, **facts.log_fields(), "closeCode": closed.code}
-            _log.info("left before connect", extra={"fields": fields})
+            fields = {"conn": connection_id, **decision.log_fields()}
+            _log.info("left before hello-ok", extra={"fields": fields})
         return None
+    if heard.policy is not desk.admission.policy:
+        decision = outdated(decision)
     if isinstance(decision, Refused):
-        await _refuse(wire, desk, connection_id, request_id, decision)
+        await _refuse(wire, desk, connection_id, heard.request_id, decision)
         return None
     try:
-        issued = await _consequences(desk, decision)
-        if issued is None and decision.token_request is not None:
-            # Somebody removed the device while this was being written; it has to ask again.
-            gone = refusals.device_removed(decision.facts)
-            await _refuse(wire, desk, connection_id, request_id, gone)
-            return None
+        issued = await settle_admission(decision, desk.devices, desk.hub.publish, desk.now_ms)
     except StoreError as error:
         _log.error("device not written", extra={"fields": {"conn": connection_id, "reason": str(error)}})
         if decision.pairing is not None:
-            await _refuse(wire, desk, connection_id, request_id, refusals.unwritable(decision.facts))
+            await _refuse(wire, desk, connection_id, heard.request_id, refusals.unwritable(decision.facts))
             return None
         # A full disk keeps nobody out who is known: he gets no new device token, that is all.
         issued = None
-    _log.info("admitted", extra={"fields": {"conn": connection_id, **decision.log_fields()}})
-    return _Accepted(request_id or "", decision, issued)
+    # From the last of these questions on, nobody waits until there is a client that can be sent away.
+    if heard.policy is not desk.admission.policy:
+        await _refuse(wire, desk, connection_id, heard.request_id, outdated(decision))
+        return None
+    if not still_holds(decision, desk.devices):
+        # Somebody removed the device or revoked its token meanwhile; it has to ask again.
+        await _refuse(wire, desk, connection_id, heard.request_id, refusals.device_removed(decision.facts))
+        return None
+    _decided(desk, connection_id, decision)
+    return _Accepted(heard.request_id or "", decision, issued)
 
 
 async def _refuse(
     wire: Wire, desk: Desk, connection_id: str, request_id: str | None, refused: Refused
 ) -> None:
-    if refused.pairing is not None:
-        waiting, created = await desk.devices.request(refused.pairing)
-        refused = refused.with_request_id(waiting.request_id)
-        if created:
-            requested = Event("device.pair.requested", waiting.to_wire(), scope=PAIRING, drop_if_slow=True)
-            desk.hub.publish(requested)
-    _log.info("refused", extra={"fields": {"conn": connection_id, **refused.log_fields()}})
+    try:
+        refused = await settle_request(refused, desk.devices, desk.hub.publish)
+    except StoreError as error:
+        _log.error("request not written", extra={"fields": {"conn": connection_id, "reason": str(error)}})
+        refused = refusals.unwritable(refused.facts)
+    _decided(desk, connection_id, refused)
     with trio.move_on_after(REFUSAL_TIMEOUT_S):
         if refused.error is not None and request_id is not None:
             try:
@@ -206,29 +192,11 @@ async def _refuse(
         await wire.close(refused.close)
 
 
-async def _consequences(desk: Desk, admitted: Admitted) -> IssuedToken | None:
-    """Write what the decision asks for: it counts once it is on disk."""
-    if admitted.pairing is not None:
-        device_id = admitted.pairing.device_id
-        waited = [request.request_id for request in desk.devices.waiting() if request.device_id == device_id]
-        await desk.devices.pair(admitted.pairing)
-        for request_id in waited or [str(uuid.uuid4())]:
-            payload = {
-                "requestId": request_id,
-                "deviceId": device_id,
-                "decision": "approved",
-                "ts": desk.now_ms(),
-            }
-            desk.hub.publish(Event("device.pair.resolved", payload, scope=PAIRING, drop_if_slow=True))
-    wanted = admitted.token_request
-    if wanted is None:
-        return None
-    await desk.devices.touch(
-        wanted.device_id, wanted.role, None if admitted.is_local else admitted.client_address
-    )
-    return await desk.devices.issue_token(
-        wanted.device_id, wanted.role, wanted.scopes, presented=wanted.presented
-    )
+def _decided(desk: Desk, connection_id: str, decision: Admitted | Refused) -> None:
+    """The one place where a decision becomes known: one line in the log, one record for `doctor`."""
+    word = "admitted" if isinstance(decision, Admitted) else "refused"
+    _log.info(word, extra={"fields": {"conn": connection_id, **decision.log_fields()}})
+    desk.decided(connection_id, decision)
 
 
 async def _serve_client(desk: Desk, client: Client, presence: Presence) -> None:
@@ -253,7 +221,7 @@ async def _serve_client(desk: Desk, client: Client, presence: Presence) -> None:
 
 def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, object]:
     admitted, greeting = accepted.admitted, desk.greeting
-    reads = allows(admitted.scopes, READ)
+    reads, owns = allows(admitted.scopes, READ), allows(admitted.scopes, ADMIN)
     hello = Hello(
         version=greeting.version,
         connection_id=connection_id,
@@ -270,8 +238,8 @@ def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, obj
         role=admitted.role,
         scopes=admitted.scopes,
         issued=accepted.issued,
-        private=greeting.private if allows(admitted.scopes, ADMIN) else None,
-        config_hash=greeting.config_hash,
+        private=greeting.private() if owns else None,
+        config_hash=greeting.config_hash(owns),
         control_ui="bundled" if greeting.bundled_page else "configured",
     )
     return hello_ok_v3(hello) if admitted.protocol == V3 else hello_ok_v4(hello)

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final
 
+import trio
+
 from openclawd.auth.scopes import ADMIN, allows
 from openclawd.methods.method import AnyParams, Call, Caller, Method
 from openclawd.methods.services import Services
@@ -12,6 +14,7 @@ from openclawd.protocol.codec import InvalidValue, structure
 from openclawd.protocol.errors import ErrorCode, ErrorShape, RequestError, invalid_request, unavailable
 from openclawd.protocol.frames import Request, response_error, response_ok
 from openclawd.protocol.versions import V3
+from openclawd.vitals.calls import CallCounts, Outcome
 
 # Distinguishes "no params" from null, which stock treats alike.
 _NO_PARAMS: Final[dict[str, object]] = {}
@@ -25,12 +28,20 @@ class Unauthorised(RequestError):
 class Router:
     """The table of methods, and who may call what."""
 
-    def __init__(self, methods: Mapping[str, Method], services: Services) -> None:
+    def __init__(self, methods: Mapping[str, Method], services: Services, calls: CallCounts) -> None:
         self._methods = methods
         self._services = services
+        self._calls = calls
 
     def find(self, caller: Caller, name: str) -> Method:
         """The method called `name`, if `caller` may call it. Raises RequestError."""
+        try:
+            return self._found(caller, name)
+        except RequestError:
+            self._calls.refused(name if name in self._methods else None)
+            raise
+
+    def _found(self, caller: Caller, name: str) -> Method:
         if name == "connect":
             raise invalid_request("connect is only valid as the first request")
         method = self._methods.get(name)
@@ -56,20 +67,28 @@ class Router:
         def respond(payload: object) -> None:
             answer(response_ok(request.id, payload))
 
+        began_s = self._calls.clock()
         try:
             call = Call(caller, self._services, respond)
             result = method.handler(call, self._params(caller, request, method))
             if inspect.iscoroutine(result):
-                return self._finish(request, result)
-            return response_ok(request.id, result)
+                return self._finish(request, result, began_s)
+            answered = response_ok(request.id, result)
         except Exception as error:  # noqa: BLE001  the fence round one request
-            return self._failed(request, error)
+            return self._failed(request, error, began_s)
+        self._calls.ended(request.method, Outcome.OK, began_s)
+        return answered
 
-    async def _finish(self, request: Request, waiting: Awaitable[object]) -> bytes:
+    async def _finish(self, request: Request, waiting: Awaitable[object], began_s: float) -> bytes:
         try:
-            return response_ok(request.id, await waiting)
+            answered = response_ok(request.id, await waiting)
         except Exception as error:  # noqa: BLE001  the fence round one request
-            return self._failed(request, error)
+            return self._failed(request, error, began_s)
+        except trio.Cancelled:
+            self._calls.ended(request.method, Outcome.LEFT, began_s)
+            raise
+        self._calls.ended(request.method, Outcome.OK, began_s)
+        return answered
 
     def _params(self, caller: Caller, request: Request, method: Method) -> object:
         given = _NO_PARAMS if request.params is None else request.params
@@ -81,8 +100,10 @@ class Router:
             problem = error.text(first_only=caller.wire_generation > V3)
             raise invalid_request(f"invalid {method.name} params: {problem}") from None
 
-    def _failed(self, request: Request, error: Exception) -> bytes:
+    def _failed(self, request: Request, error: Exception, began_s: float) -> bytes:
         """What nobody foresaw is logged with its traceback; the client learns where to look."""
+        foreseen = isinstance(error, RequestError)
+        self._calls.ended(request.method, Outcome.ERROR if foreseen else Outcome.FAILED, began_s)
         if isinstance(error, RequestError):
             return response_error(request.id, error.shape, error.payload)
         _log.error("method failed", extra={"fields": {"method": request.method}}, exc_info=error)

@@ -28,6 +28,11 @@ class Wire(Protocol):
     async def receive(self) -> str | bytes:
         """The next whole message. Raises WireClosed or WireOverflow."""
 
+    async def watch(self) -> None:
+        """Never returns; raises WireClosed or WireOverflow once the peer has left or sent too much. A message
+        that comes meanwhile is kept for `receive`.
+        """
+
     def send_now(self, frames: bytes) -> bool:
         """Write finished frames without waiting. Raises WireClosed.
 

@@ -1,6 +1,8 @@
 """The configuration on the wire: look at the file, replace it, know what can be in it.
 
-The answers tell of the file as it is now; the gateway runs with what it read when it started.
+The answers tell of the file as it is now. What is written counts at once as far as it can; the rest counts
+from the gateway's next start. Only who owns the configuration is told the hash of its text (config.file says
+why).
 """
 
 import logging
@@ -14,13 +16,13 @@ import attrs
 import trio
 
 from openclawd import __version__
-from openclawd.auth.scopes import ADMIN, READ
+from openclawd.auth.scopes import ADMIN, READ, allows
 from openclawd.config.file import BaseHashMissing, BaseHashStale, CurrentFile
 from openclawd.config.problems import ConfigError, ConfigProblem
 from openclawd.methods.method import Call, MethodTable, NoParams
 from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr
-from openclawd.protocol.errors import invalid_request, unavailable
+from openclawd.protocol.errors import RequestError, invalid_request, unavailable
 from openclawd.protocol.versions import V4
 
 T = TypeVar("T")
@@ -53,21 +55,24 @@ async def config_get(call: Call, _params: NoParams) -> object:
     """The file without its secrets; `hash` is of its text, so that an editor can tell whether it changed."""
     file = call.services.config_file
     current = await _on_disk(file.read)
-    answer = config_answer(current)
+    owns = allows(call.caller.scopes, ADMIN)
+    answer = config_answer(current, owns=owns)
     if call.caller.wire_generation < V4:
         return answer
     return answer | {
         "sourceConfig": answer["parsed"],
         "runtimeConfig": _redacted(file.applied.document),
         "includedPaths": [],
-        "configRevisionHash": current.hash,
-        "appliedConfigHash": file.applied.hash,
+        "configRevisionHash": answer["hash"],
+        "appliedConfigHash": file.applied.hash if owns else file.applied_shown_hash,
     }
 
 
 @CONFIG.add("config.set", scope=ADMIN, params=ConfigSetParams)
 async def config_set(call: Call, params: ConfigSetParams) -> object:
-    """Replace the file. It counts from the next start: `restartRequired` when it is not what runs."""
+    """Replace the file, and go by it. `restartRequired` when some of it counts from the next start only;
+    which keys these are is in `restartRequiredFor`.
+    """
     file = call.services.config_file
     try:
         current = await _on_disk(partial(file.replace, params.raw, params.base_hash))
@@ -76,18 +81,25 @@ async def config_set(call: Call, params: ConfigSetParams) -> object:
     except BaseHashStale:
         raise invalid_request("config changed since last load; re-run config.get and retry") from None
     except ConfigError as error:
-        shown = "; ".join(problem.text() for problem in error.problems[:_SHOWN_PROBLEMS])
-        raise invalid_request(f"invalid config: {shown}", issues=_issues(error.problems)) from None
+        raise invalid_config(error) from None
     _log.info(
         "config written",
         extra={"fields": {"file": str(current.paths.config_file), "conn": call.caller.connection_id}},
     )
-    return {
+    answer = {
         "ok": True,
         "path": str(current.paths.config_file),
         "config": _redacted(current.document),
         "hash": current.hash,
-        "restartRequired": current.hash != file.applied.hash,
+    }
+    try:
+        reloaded = await call.services.reload()
+    except ConfigError:
+        # Somebody has changed it again, and not for the better; the log has the reason.
+        return answer | {"restartRequired": True}
+    return answer | {
+        "restartRequired": bool(reloaded.restart_required),
+        "restartRequiredFor": list(reloaded.restart_required),
     }
 
 
@@ -119,8 +131,8 @@ def config_schema_lookup(_call: Call, params: ConfigSchemaLookupParams) -> objec
     return found
 
 
-def config_answer(current: CurrentFile) -> dict[str, Any]:
-    """`config.get` in stock's shape, all of it without secrets.
+def config_answer(current: CurrentFile, *, owns: bool) -> dict[str, Any]:
+    """`config.get` in stock's shape, all of it without secrets; the `hash` of the text for who `owns` it.
 
     `${VAR}` stays in every form: an editor that saves what it was given must not write secrets into the file.
     """
@@ -135,7 +147,7 @@ def config_answer(current: CurrentFile) -> dict[str, Any]:
         "resolved": document,
         "valid": not current.problems,
         "config": document,
-        "hash": current.hash,
+        "hash": current.hash if owns else current.shown_hash,
         "issues": _issues(current.problems),
         "warnings": [{"path": "", "message": notice} for notice in current.notices],
         "legacyIssues": [],
@@ -146,6 +158,12 @@ def _redacted(document: Mapping[str, object]) -> dict[str, object]:
     from openclawd.config.redact import redact
 
     return redact(document)
+
+
+def invalid_config(error: ConfigError) -> RequestError:
+    """The refusal of what cannot be the configuration."""
+    shown = "; ".join(problem.text() for problem in error.problems[:_SHOWN_PROBLEMS])
+    return invalid_request(f"invalid config: {shown}", issues=_issues(error.problems))
 
 
 def _issues(problems: tuple[ConfigProblem, ...]) -> list[dict[str, str]]:

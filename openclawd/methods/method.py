@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 
+from openclawd.auth.holders import Holder
 from openclawd.methods.params import finished
 from openclawd.methods.services import Services
 
@@ -34,6 +35,8 @@ class Caller(Protocol):
     def caps(self) -> frozenset[str]: ...
     @property
     def device_id(self) -> str | None: ...
+    @property
+    def credential(self) -> str: ...
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -47,6 +50,11 @@ class Call:
     caller: Caller
     services: Services
     respond: Callable[[object], None]
+
+    @property
+    def holder(self) -> Holder:
+        """What the caller holds, for what he would give away or take away."""
+        return Holder(self.caller.scopes, self.caller.device_id)
 
 
 @attrs.frozen(eq=False, repr=False)

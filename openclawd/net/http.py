@@ -5,16 +5,20 @@ is slow to say what he wants is cut off; the bodies of requests that we do not r
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import attrs
 import h11
+import orjson
 import trio
 from trio.abc import HalfCloseableStream, Stream
+
+from openclawd.auth.hosts import DEFAULT_PORTS, split_host
+from openclawd.net.slots import Reached, Stage, unwatched
 
 # From the first byte of a head to its end.
 HEAD_TIMEOUT_S: Final = 10.0
@@ -27,8 +31,14 @@ LINGER_S: Final = 1.0
 # Browsers send two or three KiB; more than this is garbage.
 MAX_HEAD_BYTES: Final = 32 * 1024
 RECEIVE_BYTES: Final = 16 * 1024
-# Stock sends these two with every answer.
-ALWAYS: Final = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
+# With every answer, whatever it is. The first two are stock's; with the others, no page but ours may show it,
+# or load it as a picture or a script.
+ALWAYS: Final = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
 
 _log = logging.getLogger("openclawd.http")
 
@@ -61,6 +71,7 @@ class Response:
     body: bytes = b""
 
 
+Turn = Callable[[], Awaitable[None]]
 Respond = Callable[[Request], Awaitable[Response]]
 # Takes a head for the WebSocket library and what came behind the peer's; closes the stream itself.
 Upgrade = Callable[[Stream, Request, bytes, bytes], Awaitable[None]]
@@ -71,14 +82,35 @@ def text(status: HTTPStatus, body: str, *headers: tuple[str, str]) -> Response:
     return Response(status, (("Content-Type", "text/plain; charset=utf-8"), *headers), body.encode())
 
 
-async def serve_http(stream: Stream, respond: Respond, upgrade: Upgrade) -> None:
+def json(status: HTTPStatus, body: Mapping[str, object], *headers: tuple[str, str]) -> Response:
+    """A JSON answer."""
+    return Response(
+        status, (("Content-Type", "application/json; charset=utf-8"), *headers), orjson.dumps(body)
+    )
+
+
+async def _at_once() -> None:
+    """A turn that nobody else wants."""
+
+
+async def serve_http(
+    stream: Stream,
+    respond: Respond,
+    upgrade: Upgrade,
+    *,
+    reached: Reached = unwatched,
+    turn: Turn = _at_once,
+) -> None:
     """Answer requests on `stream` until either side has had enough, then close it.
 
-    Raises nothing for what a peer may do; `respond` must not raise.
+    `reached` is told how far the connection has come; it begins in Stage.OPEN. Every request but the first
+    waits for its `turn`. Raises nothing for what a peer
+    may do; `respond` must not raise.
     """
     try:
-        upgraded = await _serve_requests(stream, respond)
+        upgraded = await _serve_requests(stream, respond, reached, turn)
         if upgraded is not None:
+            reached(Stage.UPGRADED)
             await upgrade(stream, *upgraded)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
@@ -86,13 +118,18 @@ async def serve_http(stream: Stream, respond: Respond, upgrade: Upgrade) -> None
         await trio.aclose_forcefully(stream)
 
 
-async def _serve_requests(stream: Stream, respond: Respond) -> tuple[Request, bytes, bytes] | None:
+async def _serve_requests(
+    stream: Stream, respond: Respond, reached: Reached, turn: Turn
+) -> tuple[Request, bytes, bytes] | None:
     """Answer until the connection is used up; or what `upgrade` needs, when the peer wants a WebSocket."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
     method = b""
+    # The connection itself had to wait for its turn.
+    next_turn: Turn = _at_once
     try:
         while True:
-            head = await _next_head(stream, connection)
+            head = await _next_head(stream, connection, reached, next_turn)
+            next_turn = turn
             if head is None:
                 return None
             method = head.method
@@ -101,26 +138,35 @@ async def _serve_requests(stream: Stream, respond: Respond) -> tuple[Request, by
                 refusal = _bad_upgrade(request, head.http_version)
                 if refusal is None:
                     return request, _handshake(request), connection.trailing_data[0]
+                reached(Stage.LEAVING)
                 await _send(stream, connection, request.method, refusal)
                 return None
+            reached(Stage.ANSWERING)
             await _send(stream, connection, request.method, await respond(request))
             if not _reusable(connection):
+                reached(Stage.LEAVING)
                 await _linger(stream)
                 return None
+            reached(Stage.KEPT)
             connection.start_next_cycle()
             method = b""
     except h11.RemoteProtocolError as error:
+        reached(Stage.LEAVING)
         await _refuse_garbage(stream, connection, method, error)
         return None
 
 
-async def _next_head(stream: Stream, connection: h11.Connection) -> h11.Request | None:
+async def _next_head(
+    stream: Stream, connection: h11.Connection, reached: Reached, turn: Turn
+) -> h11.Request | None:
     """The next request, or None when the peer left or was too slow."""
     if not connection.trailing_data[0]:
         with trio.move_on_after(KEEP_ALIVE_S) as idle:
             connection.receive_data(bytes(await stream.receive_some(RECEIVE_BYTES)))
         if idle.cancelled_caught:
             return None
+    reached(Stage.OPEN)
+    await turn()
     with trio.move_on_after(HEAD_TIMEOUT_S):
         while (event := connection.next_event()) is h11.NEED_DATA:
             connection.receive_data(bytes(await stream.receive_some(RECEIVE_BYTES)))
@@ -200,16 +246,23 @@ async def _refuse_garbage(
 
 def _parsed(head: h11.Request) -> Request:
     target = head.target.decode("latin-1")
-    try:
-        parts = urlsplit(target)
-    except ValueError:
-        raise h11.RemoteProtocolError("bad target") from None
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
+    location = target
+    if not target.startswith("/"):
+        # As proxies are asked (RFC 9112 section 3.2.2): what it names counts, and no Host beside it.
+        scheme, separator, rest = target.partition("://")
+        authority, slash, below = rest.partition("/")
+        if not separator or scheme.lower() not in DEFAULT_PORTS or split_host(authority) is None:
+            raise h11.RemoteProtocolError("bad target")
+        location = slash + below
+        headers = (("host", authority), *(header for header in headers if header[0] != "host"))
+    path, _, query = location.partition("?")
     return Request(
         method=head.method.decode("ascii"),
         target=target,
-        path=unquote(parts.path) or "/",
-        query=parse_qs(parts.query, keep_blank_values=True),
-        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers),
+        path=unquote(path) or "/",
+        query=parse_qs(query, keep_blank_values=True),
+        headers=headers,
     )
 
 

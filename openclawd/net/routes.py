@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Final
 
 import attrs
-import orjson
 
-from openclawd.net.http import Request, Response, text
+from openclawd.net.bearer import Bearers, presents_bearer
+from openclawd.net.guard import Caller
+from openclawd.net.http import Request, Response, json, text
 from openclawd.net.static import Site
 
 # No other host, no plugin, no frame; a style attribute is what stock pages need.
@@ -27,10 +28,18 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
     )
 )
 _PAGE: Final = (
-    ("X-Frame-Options", "DENY"),
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
     ("Cache-Control", "no-cache"),
 )
+# A window that opened ours has no hold on it.
+_OWN_WINDOW: Final = ("Cross-Origin-Opener-Policy", "same-origin")
+_BELOW_BASE: Final = """Not Found
+
+The page is at {base}/, as gateway.controlUi.basePath says.
+If a proxy takes that off the path, run this on the gateway's machine and restart the gateway:
+
+  openclawd config unset gateway.controlUi.basePath
+"""
 _NOT_CACHED: Final = (("Cache-Control", "no-cache"),)
 
 
@@ -40,6 +49,7 @@ class Readiness:
 
     failing: tuple[str, ...]
     uptime_ms: int
+    event_loop: Callable[[], Mapping[str, object]]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -53,7 +63,7 @@ class PageConfig:
     assistant_name: str
     assistant_avatar: str
     assistant_agent_id: str
-    auth_mode: str
+    auth_mode: Callable[[], str]
     server_version: str
 
 
@@ -66,53 +76,59 @@ class Routes:
         page: PageConfig,
         site: Site,
         readiness: Callable[[], Readiness],
-        bearer_is_valid: Callable[[str], bool],
+        bearers: Bearers,
         avatar_file: Callable[[str], Path | None],
+        metrics: Callable[[], Response],
     ) -> None:
         self._page = page
         self._site = site
         self._readiness = readiness
-        self._bearer_is_valid = bearer_is_valid
+        self._bearers = bearers
         self._avatar_file = avatar_file
-        self._probes: Mapping[str, Callable[[], Response]] = {
-            "/health": self._live,
-            "/healthz": self._live,
-            "/ready": self._ready,
-            "/readyz": self._ready,
-        }
+        self._metrics = metrics
 
-    async def respond(self, request: Request) -> Response:
-        """The answer to `request`."""
+    async def respond(self, request: Request, caller: Caller) -> Response:
+        """The answer to a request that the guard has let pass."""
         if request.method not in {"GET", "HEAD"}:
             return text(HTTPStatus.METHOD_NOT_ALLOWED, "Method Not Allowed", ("Allow", "GET, HEAD"))
-        if (probe := self._probes.get(request.path)) is not None:
-            return probe()
+        if request.path in {"/health", "/healthz"}:
+            return json(HTTPStatus.OK, {"ok": True, "status": "live"}, *_NOT_CACHED)
+        if request.path in {"/ready", "/readyz"}:
+            return await self._ready(request, caller)
+        if request.path == "/metrics":
+            return await self._for_the_authorised(request, caller, self._metrics)
         if not self._page.enabled:
             return text(HTTPStatus.NOT_FOUND, "Not Found")
         base = self._page.base_path
         if base and request.path == base:
             return Response(HTTPStatus.FOUND, (("Location", f"{base}/"),))
         if base and not request.path.startswith(f"{base}/"):
-            return text(HTTPStatus.NOT_FOUND, "Not Found")
+            return text(HTTPStatus.NOT_FOUND, _BELOW_BASE.format(base=base))
         path = request.path.removeprefix(base)
-        return await (self._special(request, path) or self._static(request, path))
+        return await (self._special(request, caller, path) or self._static(request, caller, path))
 
-    def _special(self, request: Request, path: str) -> Awaitable[Response] | None:
+    def _special(self, request: Request, caller: Caller, path: str) -> Awaitable[Response] | None:
         if path == "/__openclaw/control-ui-config.json":
             return _ready_made(self._page_config())
         if path == "/control-ui-config.json":
-            return _ready_made(self._page_config() if self._authorised(request) else _unauthorised())
+            return self._for_the_authorised(request, caller, self._page_config)
         if path.startswith("/avatar/"):
             return self._avatar(request, path.removeprefix("/avatar/"))
         if not self._page.base_path and (path == "/ui" or path.startswith("/ui/")):
             return _ready_made(text(HTTPStatus.NOT_FOUND, "Not Found"))
         return None
 
-    async def _static(self, request: Request, path: str) -> Response:
+    async def _for_the_authorised(
+        self, request: Request, caller: Caller, respond: Callable[[], Response]
+    ) -> Response:
+        return await self._bearers.refusal(request, caller) or respond()
+
+    async def _static(self, request: Request, caller: Caller, path: str) -> Response:
         response = await self._site.respond(request, path.lstrip("/") or "index.html")
         if response is None:
             return text(HTTPStatus.NOT_FOUND, "Not Found")
-        return attrs.evolve(response, headers=(*_PAGE, *response.headers))
+        own_window = () if _is_insecure(request, caller) else (_OWN_WINDOW,)
+        return attrs.evolve(response, headers=(*_PAGE, *own_window, *response.headers))
 
     def _page_config(self) -> Response:
         page = self._page
@@ -123,50 +139,47 @@ class Routes:
             "assistantAgentId": page.assistant_agent_id,
             "serverVersion": page.server_version,
             # Ours: lets the page know whether it needs a credential before it tries.
-            "authMode": page.auth_mode,
+            "authMode": page.auth_mode(),
         }
-        return _json(HTTPStatus.OK, body, *_NOT_CACHED)
-
-    def _authorised(self, request: Request) -> bool:
-        if self._page.auth_mode == "none":
-            return True
-        scheme, _, credential = (request.header("authorization") or "").partition(" ")
-        return scheme.lower() == "bearer" and self._bearer_is_valid(credential.strip())
+        return json(HTTPStatus.OK, body, *_NOT_CACHED)
 
     async def _avatar(self, request: Request, agent_id: str) -> Response:
         file = self._avatar_file(agent_id)
         if request.query.get("meta") == ["1"]:
             url = f"{self._page.base_path}/avatar/{agent_id}" if file is not None else None
-            return _json(HTTPStatus.OK, {"avatarUrl": url}, *_NOT_CACHED)
+            return json(HTTPStatus.OK, {"avatarUrl": url}, *_NOT_CACHED)
         response = await Site(file.parent).respond(request, file.name) if file is not None else None
         if response is None:
             return text(HTTPStatus.NOT_FOUND, "Not Found")
         return attrs.evolve(response, headers=(*_PAGE, *response.headers))
 
-    def _live(self) -> Response:
-        return _json(HTTPStatus.OK, {"ok": True, "status": "live"}, *_NOT_CACHED)
+    async def _ready(self, request: Request, caller: Caller) -> Response:
+        """Yes or no for everybody; what is behind it for who is on this machine or has the secret.
 
-    def _ready(self) -> Response:
+        A wrong secret gets what everybody gets, late as ever: a monitor with an old token must not take the
+        gateway for dead.
+        """
         readiness = self._readiness()
         status = HTTPStatus.SERVICE_UNAVAILABLE if readiness.failing else HTTPStatus.OK
-        body = {
-            "ready": not readiness.failing,
-            "failing": list(readiness.failing),
-            "uptimeMs": readiness.uptime_ms,
-        }
-        return _json(status, body, *_NOT_CACHED)
+        body: dict[str, object] = {"ready": not readiness.failing}
+        if caller.locality.is_local or (
+            presents_bearer(request) and await self._bearers.refusal(request, caller) is None
+        ):
+            body |= {
+                "failing": list(readiness.failing),
+                "uptimeMs": readiness.uptime_ms,
+                "eventLoop": readiness.event_loop(),
+            }
+        return json(status, body, *_NOT_CACHED)
 
 
 async def _ready_made(response: Response) -> Response:
     return response
 
 
-def _json(status: HTTPStatus, body: Mapping[str, object], *headers: tuple[str, str]) -> Response:
-    return Response(
-        status, (("Content-Type", "application/json; charset=utf-8"), *headers), orjson.dumps(body)
-    )
-
-
-def _unauthorised() -> Response:
-    error = {"error": {"message": "Unauthorized", "type": "unauthorized"}}
-    return _json(HTTPStatus.UNAUTHORIZED, error, ("WWW-Authenticate", "Bearer"))
+def _is_insecure(request: Request, caller: Caller) -> bool:
+    """Whether a browser asks from an insecure place, where it would only complain of the header: it tells
+    none of what browsers tell secure places.
+    """
+    told = caller.locality.scheme == "https" or request.header("sec-fetch-site") is not None
+    return not told and (request.header("user-agent") or "").startswith("Mozilla/")

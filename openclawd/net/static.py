@@ -50,6 +50,20 @@ _COMPRESSIBLE: Final = {
     ".webmanifest",
     ".ico",
 }
+# What a page is made of, beside its data.
+PAGE_PARTS: Final = (
+    ".js",
+    ".mjs",
+    ".css",
+    ".svg",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".gif",
+    ".webp",
+    ".ico",
+    ".woff2",
+)
 # A missing file of these kinds is a 404; any other path is a place inside the page (protocol: SPA fallback).
 _FILE_SUFFIXES: Final = frozenset(_CONTENT_TYPES) - {".html"}
 

@@ -9,17 +9,19 @@ frame on the wire: from then on the stream is broken and says so, instead of sen
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import trio
 from trio.abc import HalfCloseableStream, Stream
 
+from openclawd.net.tls import TlsStream
 from openclawd.protocol.closes import TOO_BIG
 from openclawd.protocol.websocket_frames import close_frame
 
-# A message of 25 MiB comes in this many pieces over the smallest packets; the library counts the bytes of the
-# fragments it keeps, and not the fragments, which may be empty.
-MAX_PIECES: Final = 65_536
+# A message of 25 MiB comes in fewer pieces over the smallest packets, and so does one of 4 MiB in fragments of
+# 64 bytes. The library counts the bytes of the fragments it keeps, and not the fragments, which may be empty.
+MAX_PIECES: Final = 131_072
 # For a peer that broke the protocol to take the close frame that says so.
 LAST_WORDS_TIMEOUT_S: Final = 1.0
 # RFC 6455 section 5.2: FIN and opcode 8; a close frame's payload begins with the code.
@@ -41,6 +43,7 @@ class UpgradedStream(Stream):
         self.close_sent = False
         self._budget: int | None = None
         self._on_overflow: Callable[[], None] | None = None
+        self._on_close: Callable[[], None] | None = None
         self._last_words: Callable[[], bytes | None] | None = None
         self._pieces: Callable[[], int] = int
 
@@ -50,17 +53,19 @@ class UpgradedStream(Stream):
         budget_bytes: int,
         pieces: Callable[[], int],
         on_overflow: Callable[[], None],
+        on_close: Callable[[], None],
         last_words: Callable[[], bytes | None],
     ) -> None:
         """The 101 is out: what came behind the head may be read, and `budget_bytes` more at most.
 
         Past the budget `on_overflow` is called and nothing more is delivered; the stream breaks when the
         unfinished message is in more than MAX_PIECES `pieces`. `last_words` gives the frame that the peer is
-        owed when the library closes without having sent one.
+        owed when the library closes without having sent one. `on_close` is called when a close frame is out.
         """
         self._budget = budget_bytes
         self._pieces = pieces
         self._on_overflow = on_overflow
+        self._on_close = on_close
         self._last_words = last_words
         self._accepted.set()
 
@@ -99,6 +104,9 @@ class UpgradedStream(Stream):
         if not self._write_lock.locked():
             if self._broken:
                 raise trio.BrokenResourceError
+            if not self._unwritten and isinstance(self._transport, TlsStream):
+                # What does not fit it keeps itself.
+                return self._transport.write_now(data)
             if not self._unwritten and isinstance(self._transport, trio.SocketStream):
                 try:
                     # The socket does not block: what cannot be taken now is refused.
@@ -111,22 +119,31 @@ class UpgradedStream(Stream):
         self._unwritten += data[written:]
         return not self._unwritten
 
+    def write_last(self, frame: bytes) -> None:
+        """Write a last frame as `write_now` does, but not in the middle of another; then nothing more."""
+        if not self._write_lock.locked() and not self._unwritten:
+            with suppress(trio.BrokenResourceError):
+                self.write_now(frame)
+        self._broken = True
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write in one piece among the other writers. Raises trio.BrokenResourceError once broken."""
         async with self._write_lock:
             if self._broken:
                 raise trio.BrokenResourceError
             self._broken = True
-            if data[:1] == bytes((_CLOSE_OPCODE,)):
+            closes = data[:1] == bytes((_CLOSE_OPCODE,))
+            if closes:
                 self.close_sent = True
                 if data[2:4] == _TOO_BIG_CODE:
                     # The library would explain itself in the reason; stock leaves it empty.
                     data = close_frame(TOO_BIG)
             if self._unwritten:
                 data, self._unwritten = self._unwritten + bytes(data), b""
-            if data:
-                await self._transport.send_all(data)
+            await self._transport.send_all(data)
             self._broken = False
+            if closes and self._on_close is not None:
+                self._on_close()
 
     async def wait_send_all_might_not_block(self) -> None:
         """As the transport's."""

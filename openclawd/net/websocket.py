@@ -13,6 +13,7 @@ from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, w
 from wsproto.utilities import LocalProtocolError
 
 from openclawd.gateway.wire import WireClosed, WireOverflow
+from openclawd.net.slots import Reached, Stage, unwatched
 from openclawd.net.stream import UpgradedStream
 from openclawd.protocol.closes import TOO_BIG, Close
 from openclawd.protocol.limits import MAX_PAYLOAD, PRE_ADMISSION_MAX
@@ -35,19 +36,22 @@ PRE_ADMISSION_BUDGET: Final = PRE_ADMISSION_MAX + 1024
 class TrioWebSocketWire:
     """One accepted WebSocket."""
 
-    def __init__(self, connection: WebSocketConnection, stream: UpgradedStream) -> None:
+    def __init__(self, connection: WebSocketConnection, stream: UpgradedStream, reached: Reached) -> None:
         self._connection = connection
         self._stream = stream
+        self._reached = reached
         self._admitted = False
         self._limit = PRE_ADMISSION_MAX
         self._overflowed = False
         self._receiving: trio.CancelScope | None = None
         self._closing = False
         self._broke_protocol = False
+        self._kept: str | bytes | None = None
         stream.accepted(
             budget_bytes=PRE_ADMISSION_BUDGET,
             pieces=self._pieces,
             on_overflow=self._overflow,
+            on_close=lambda: reached(Stage.LEAVING),
             last_words=self._owed_frame,
         )
 
@@ -55,6 +59,9 @@ class TrioWebSocketWire:
         """The next whole message. Raises WireClosed or WireOverflow."""
         if self._overflowed:
             raise WireOverflow
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            return kept
         message: str | bytes = b""
         try:
             if self._admitted:
@@ -64,6 +71,7 @@ class TrioWebSocketWire:
                 with trio.CancelScope() as self._receiving:
                     message = await self._connection.get_message()
                 self._receiving = None
+                self._reached(Stage.DECIDING)
         except ConnectionClosed as closed:
             if self._overflowed:
                 raise WireOverflow from None
@@ -76,6 +84,12 @@ class TrioWebSocketWire:
             self._overflowed = True
             raise WireOverflow
         return message
+
+    async def watch(self) -> None:
+        """Never returns; raises as `receive` does. One message that comes meanwhile is kept for it."""
+        if self._kept is None:
+            self._kept = await self.receive()
+        await trio.sleep_forever()
 
     def _ended(self, reason: CloseReason | None) -> WireClosed:
         code, words = (reason.code, reason.reason or "") if reason is not None else (1006, "")
@@ -126,6 +140,11 @@ class TrioWebSocketWire:
         self._limit = MAX_PAYLOAD
         self._stream.lift_budget()
 
+    def dismiss(self, close: Close) -> None:
+        """Say why the transport is about to be closed, if that can be done at once."""
+        if not self._stream.close_sent:
+            self._stream.write_last(close_frame(close))
+
     async def close(self, close: Close) -> None:
         """Say why, wait a little for the answer, then close the transport for certain."""
         if self._closing:
@@ -148,10 +167,13 @@ class TrioWebSocketWire:
 
 
 @asynccontextmanager
-async def accept_websocket(stream: UpgradedStream) -> AsyncGenerator[TrioWebSocketWire, None]:
+async def accept_websocket(
+    stream: UpgradedStream, *, reached: Reached = unwatched
+) -> AsyncGenerator[TrioWebSocketWire, None]:
     """Answer 101 and give the Wire; at the end the transport is closed, whatever happened.
 
-    Raises trio.TooSlowError when the peer does not take the answer, trio.BrokenResourceError when it is gone.
+    `reached` is told when the first message is here, and when a close frame is out. Raises trio.TooSlowError
+    when the peer does not take the answer, trio.BrokenResourceError when it is gone.
     """
     try:
         async with trio.open_nursery(strict_exception_groups=True) as reader_nursery:
@@ -167,7 +189,7 @@ async def accept_websocket(stream: UpgradedStream) -> AsyncGenerator[TrioWebSock
                     connection = await request.accept()
                 except ConnectionClosed:
                     raise trio.BrokenResourceError from None
-            yield TrioWebSocketWire(connection, stream)
+            yield TrioWebSocketWire(connection, stream, reached)
             reader_nursery.cancel_scope.cancel()
     except* LocalProtocolError:
         # The library's reader answers a ping that crosses our close, which it must not, and fails on it. The

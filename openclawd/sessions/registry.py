@@ -3,7 +3,7 @@
 A key is made canonical on its way in, so that every client of a conversation speaks of the same one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -34,7 +34,7 @@ from openclawd.sessions.waiting import Waiting
 from openclawd.sessions.workers import DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, Workers
 from openclawd.sessions.writing import NewSession, Sent, Writing, acknowledgement
 from openclawd.store.conversations import Conversations
-from openclawd.store.records import RunRecord, SessionRecord, StoredMessage
+from openclawd.store.records import RunRecord, RunState, SessionRecord, StoredMessage
 from openclawd.store.runs import RunQueue
 
 __all__ = [  # what callers need beside it
@@ -201,6 +201,16 @@ class Sessions:
     async def summary(self, agent_id: str | None = None) -> StatusSummary:
         """The same with the short rows of `health`."""
         return await self._listing.summary(agent_id)
+
+    @property
+    def active_runs(self) -> int:
+        """How many runs are being done now."""
+        return self._workers.active
+
+    @property
+    def ended_runs(self) -> Mapping[RunState, int]:
+        """How many runs since the start ended how."""
+        return self._workers.ended
 
     def canonical(self, session_key: str, agent_id: str | None = None) -> str:
         """The one key that `session_key` means. Raises RequestError."""

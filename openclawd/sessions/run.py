@@ -76,12 +76,19 @@ class Question:
 class Run:
     """A claimed run; `answer` may be called once."""
 
-    def __init__(self, record: RunRecord, reporter: Reporter, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        record: RunRecord,
+        reporter: Reporter,
+        now_ms: Callable[[], int],
+        ended: Callable[[RunState], None],
+    ) -> None:
         self.record = record
         self.settled = trio.Event()
         self.state = RunState.RUNNING
         self._reporter = reporter
         self._now_ms = now_ms
+        self._ended = ended
         self._pace = Pace(agent=reporter.piece, chat_v3=reporter.chat_v3, chat_v4=reporter.chat_v4)
         self._thinking: list[str] = []
         self._question: Question | None = None
@@ -118,6 +125,7 @@ class Run:
     def report(self, ending: Ending) -> None:
         """Tell the clients the outcome; called once, when it is on disk."""
         self.state = ending.state
+        self._ended(ending.state)
         self.flush()
         if ending.state is RunState.DONE:
             message = ending.message or {}

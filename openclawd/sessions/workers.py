@@ -4,6 +4,7 @@ A session works on one run at a time; sessions do not wait for each other. What 
 nothing is lost when this stops, and it goes on with everything that was left when it starts.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -13,7 +14,7 @@ from openclawd.sessions.reporter import Publish, Reporter
 from openclawd.sessions.run import Question, Run, StopReason
 from openclawd.sessions.session import RETRY_S, Session
 from openclawd.sessions.waiting import Waiting
-from openclawd.store.records import RunRecord
+from openclawd.store.records import RunRecord, RunState
 from openclawd.store.runs import RunQueue
 
 # A run that took the process down this often is not tried again.
@@ -58,6 +59,8 @@ class Workers:
         self._stopped = trio.Event()
         # Runs from before may have been under way then, and heard of.
         self._serving_since_ms = 0
+        self.ended: Counter[RunState] = Counter()
+        """How the runs since the start ended."""
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work on what is queued, from before this start too, until cancelled or drained."""
@@ -113,6 +116,7 @@ class Workers:
             session.holders -= 1
             self._release(session)
         for run in untold:
+            self._count(RunState.ABORTED)
             self.reporter(run).aborted(reason, "")
         if untold:
             self._waiting.changed(key, "run-end")
@@ -131,6 +135,11 @@ class Workers:
         session = self._sessions.get(key)
         run = session.current if session is not None else None
         return {run.record.run_id: run} if run is not None else {}
+
+    @property
+    def active(self) -> int:
+        """How many runs are being done now."""
+        return sum(session.current is not None for session in self._sessions.values())
 
     def reporter(self, run: RunRecord) -> Reporter:
         """Who tells the clients about a run."""
@@ -178,7 +187,10 @@ class Workers:
             self._sessions.pop(session.key, None)
 
     def _new_run(self, record: RunRecord) -> Run:
-        return Run(record, self.reporter(record), self._now_ms)
+        return Run(record, self.reporter(record), self._now_ms, self._count)
+
+    def _count(self, state: RunState) -> None:
+        self.ended[state] += 1
 
     def _timeout_s(self, run: RunRecord) -> float:
         timeout_ms = self._timeout_ms if run.timeout_ms is None else run.timeout_ms

@@ -2,11 +2,16 @@
 
 import sqlite3
 from collections.abc import Mapping
-from typing import Any
+from typing import Final
 
 import orjson
 
 from openclawd.store.database import Database
+
+Row = tuple[str, bytes]
+
+# As bytes: what was damaged may not be the text that the column says.
+_ROWS: Final = "SELECT CAST({id} AS BLOB), CAST(document AS BLOB) FROM {table} ORDER BY {id}"
 
 
 class DeviceStore:
@@ -15,15 +20,13 @@ class DeviceStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def load(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """All devices and all pending requests."""
+    async def load(self) -> tuple[list[Row], list[Row]]:
+        """All devices and all pending requests as they lie there: an id, and what should be JSON."""
 
-        def job(connection: sqlite3.Connection) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-            devices = connection.execute("SELECT document FROM devices ORDER BY device_id").fetchall()
-            requests = connection.execute(
-                "SELECT document FROM device_requests ORDER BY request_id"
-            ).fetchall()
-            return [orjson.loads(row[0]) for row in devices], [orjson.loads(row[0]) for row in requests]
+        def job(connection: sqlite3.Connection) -> tuple[list[Row], list[Row]]:
+            devices = connection.execute(_ROWS.format(id="device_id", table="devices")).fetchall()
+            requests = connection.execute(_ROWS.format(id="request_id", table="device_requests")).fetchall()
+            return [_row(row) for row in devices], [_row(row) for row in requests]
 
         return await self._database.read(job)
 
@@ -56,6 +59,10 @@ class DeviceStore:
             connection.execute(statement, parameters)
 
         await self._database.write(job)
+
+
+def _row(row: tuple[bytes | None, bytes | None]) -> Row:
+    return (row[0] or b"").decode("utf-8", "replace"), row[1] or b""
 
 
 def _text(document: Mapping[str, object]) -> str:

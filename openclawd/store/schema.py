@@ -141,7 +141,23 @@ _SETTINGS_AND_COSTS: Final = (
     "CREATE INDEX usage_of_session ON usage (session_id)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SETTINGS_AND_COSTS)
+_LIMITS_AND_FACTS: Final = (
+    # What each source has tried to guess; `digests` are keyed with a fact, and tell nobody what was tried.
+    """
+    CREATE TABLE limits (
+        source         TEXT NOT NULL,
+        kind           TEXT NOT NULL,
+        spent          REAL NOT NULL,
+        updated_at_ms  INTEGER NOT NULL,
+        seen_at_ms     INTEGER NOT NULL,
+        digests        BLOB NOT NULL,
+        PRIMARY KEY (source, kind)
+    )
+    """,
+    "CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SETTINGS_AND_COSTS, _LIMITS_AND_FACTS)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

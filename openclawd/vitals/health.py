@@ -80,11 +80,13 @@ class Health:
         measure: Callable[[], Awaitable[Sequence[AgentSummary]]],
         publish: Callable[[Event], None],
         presence_version: Callable[[], int],
+        event_loop: Callable[[], Mapping[str, object]],
         now_ms: Callable[[], int],
     ) -> None:
         self._measure = measure
         self._publish = publish
         self._presence_version = presence_version
+        self._event_loop = event_loop
         self._now_ms = now_ms
         self._wanted = trio.Event()
         self._probing = trio.Lock()
@@ -106,6 +108,7 @@ class Health:
             "ok": True,
             "ts": self._now_ms(),
             "durationMs": max(0, self._now_ms() - started),
+            "eventLoop": self._event_loop(),
             "channels": {},
             "channelOrder": [],
             "channelLabels": {},

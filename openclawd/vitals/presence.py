@@ -1,7 +1,8 @@
 """Who is here, as clients show it: one entry a device (else instance, else connection), newest first.
 
 An entry of a connected client stays; one that has gone is kept for a while with reason `disconnect`. Clients
-of the `cli` kind come and go by the second and are not tracked, as in stock.
+of the `cli` kind come and go by the second and are not tracked, as in stock; nor are probes, who only look
+whether they would be let in.
 """
 
 import platform
@@ -40,7 +41,7 @@ class Presence:
     @property
     def tracked(self) -> bool:
         """Whether this kind of client is shown at all."""
-        return self.mode != "cli" and self.client_id != "cli"
+        return self.mode not in {"cli", "probe"} and self.client_id != "cli"
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -9,11 +9,17 @@ import attrs
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from openclawd.auth.admission import Attempt, Policy
+from openclawd.auth.admission import Admission
+from openclawd.auth.case import Attempt
 from openclawd.auth.credentials import SharedAuth
-from openclawd.auth.devices import TokenVerdict
+from openclawd.auth.decisions import Admitted, Refused
+from openclawd.auth.device_tokens import TokenVerdict
+from openclawd.auth.devices import DeviceView
+from openclawd.auth.limiter import Limiter
 from openclawd.auth.locality import Peer
 from openclawd.auth.pairing import PairedDevice
+from openclawd.auth.policy import Policy
+from openclawd.auth.tries import LimitRules
 from openclawd.config.secret import Secret
 from openclawd.protocol.codec import structure
 from openclawd.protocol.connect import ConnectParams
@@ -88,8 +94,9 @@ def connect(
     scopes: tuple[str, ...] = ("operator.read",),
     form: int = 3,
     proof: dict[str, object] | None = None,
+    at: int = NOW,
 ) -> dict[str, object]:
-    """`connect.params`; `proof` replaces members of the signed device after signing."""
+    """`connect.params`, signed `at`; `proof` replaces members of the signed device after signing."""
     auth = {"token": token, "deviceToken": device_token, "password": password}
     params: dict[str, object] = {
         "minProtocol": version,
@@ -101,7 +108,7 @@ def connect(
     if any(auth.values()):
         params["auth"] = {name: value for name, value in auth.items() if value is not None}
     if device is not None:
-        fields = [device.id, client["id"], client["mode"], role, ",".join(scopes), str(NOW)]
+        fields = [device.id, client["id"], client["mode"], role, ",".join(scopes), str(at)]
         fields += [token or device_token or "", NONCE]
         if form == 3:
             fields += [client["platform"].lower(), client.get("deviceFamily", "").lower()]
@@ -109,15 +116,25 @@ def connect(
             "id": device.id,
             "publicKey": device.public_key,
             "signature": device.sign("|".join([f"v{form}", *fields])),
-            "signedAt": NOW,
+            "signedAt": at,
             "nonce": NONCE,
             **(proof or {}),
         }
     return params
 
 
-def attempt(params: object, peer: Peer = LOCAL, *, retry_after_ms: int = 0) -> Attempt:
-    return Attempt(peer, NONCE, Request("1", "connect", params), NOW, retry_after_ms)
+def attempt(params: object, peer: Peer = LOCAL, *, at: int = NOW) -> Attempt:
+    return Attempt(peer, NONCE, Request("1", "connect", params), at)
+
+
+def new_limiter(rules: LimitRules = LimitRules()) -> Limiter:  # noqa: B008  a frozen value
+    return Limiter(rules, secret_key=b"k")
+
+
+def decide(
+    attempted: Attempt, policy: Policy, devices: DeviceView, limiter: Limiter | None = None
+) -> Admitted | Refused:
+    return Admission(policy, devices, limiter or new_limiter()).decide(attempted)
 
 
 def parsed(params: dict[str, object]) -> ConnectParams:

@@ -2,7 +2,7 @@
 
 import attrs
 
-from openclawd.protocol.codec import decode, encode
+from openclawd.protocol.codec import encode
 
 
 @attrs.define
@@ -13,8 +13,8 @@ class MemoryStore:
     requests: dict[str, bytes] = attrs.field(factory=dict)
     writes: int = 0
 
-    async def load(self) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-        return _read(self.devices), _read(self.requests)
+    async def load(self) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
+        return list(self.devices.items()), list(self.requests.items())
 
     async def put_device(self, device_id: str, document: dict[str, object]) -> None:
         self.devices[device_id] = encode(document)
@@ -31,8 +31,3 @@ class MemoryStore:
     async def delete_request(self, request_id: str) -> None:
         self.requests.pop(request_id, None)
         self.writes += 1
-
-
-def _read(documents: dict[str, bytes]) -> list[dict[str, object]]:
-    values = [decode(document) for document in documents.values()]
-    return [value for value in values if isinstance(value, dict)]

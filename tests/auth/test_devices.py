@@ -1,84 +1,35 @@
-"""The device registry: pairing, requests, tokens; durable before it counts."""
+"""The device registry: pairing and what ends it; durable before it counts."""
 
-from collections.abc import Callable
+from typing import Any, cast
 
 import attrs
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from openclawd.auth.devices import REQUEST_TTL_MS, REQUESTS_MAX, Devices, NotCovered, TokenVerdict
-from openclawd.auth.pairing import PairingAsk
+from openclawd.auth.device_tokens import TokenVerdict
+from openclawd.auth.holders import Holder, NotCovered
 from openclawd.protocol.codec import decode, encode
 from tests.auth.memory_store import MemoryStore
-
-ASK = PairingAsk(
-    device_id="d1",
-    public_key="k1",
-    client_id="cli",
-    client_mode="cli",
-    role="operator",
-    scopes=("operator.read",),
-    display_name="Laptop",
-    platform="linux",
-    remote_ip="192.168.1.20",
-)
-
-
-@attrs.define
-class Clock:
-    now: int = 1_000_000
-
-    def __call__(self) -> int:
-        return self.now
-
-
-def counting_bytes() -> Callable[[int], bytes]:
-    drawn = iter(range(1, 10_000))
-    return lambda length: next(drawn).to_bytes(length, "big")
-
-
-async def registry(store: MemoryStore | None = None, clock: Clock | None = None) -> Devices:
-    devices = Devices(
-        store if store is not None else MemoryStore(),
-        now_ms=clock if clock is not None else Clock(),
-        random_bytes=counting_bytes(),
-        new_lock=trio.Lock,
-    )
-    await devices.load()
-    return devices
-
-
-async def issued(devices: Devices, scopes: tuple[str, ...] = ("operator.read",)) -> str:
-    token = await devices.issue_token("d1", "operator", scopes)
-    assert token is not None
-    return token.token
+from tests.auth.registry import ASK, OWNER, Clock, issued, registry
 
 
 async def test_a_silently_paired_device_is_known_after_a_restart() -> None:
     store = MemoryStore()
-    paired = await (await registry(store)).pair(ASK)
+    paired, _ = await (await registry(store)).pair(ASK)
     assert (await registry(store)).find("d1") == paired
-
-
-async def test_a_request_waits_and_is_announced_once() -> None:
-    devices = await registry()
-    request, created = await devices.request(ASK)
-    again, created_again = await devices.request(ASK)
-    assert (created, created_again) == (True, False)
-    assert again.request_id == request.request_id
-    assert devices.find("d1") is None
 
 
 async def test_an_approved_request_pairs_and_is_gone() -> None:
     store = MemoryStore()
     devices = await registry(store)
     request, _ = await devices.request(ASK)
-    device = await devices.approve(request.request_id, approver=("operator.admin",))
-    assert device is not None
-    assert (device.roles, device.scopes) == (("operator",), ("operator.read",))
+    approved = await devices.approve(request.request_id, OWNER)
+    assert approved is not None
+    assert approved[0] == request
+    assert (approved[1].roles, approved[1].scopes) == (("operator",), ("operator.read",))
     assert devices.list()["pending"] == []
-    assert await devices.approve(request.request_id, approver=("operator.admin",)) is None
+    assert await devices.approve(request.request_id, OWNER) is None
     assert store.requests == {}
 
 
@@ -87,123 +38,25 @@ async def test_an_upgrade_adds_to_what_was_approved() -> None:
     await devices.pair(ASK)
     request, _ = await devices.request(attrs.evolve(ASK, role="node", scopes=("operator.write",)))
     assert request.is_repair
-    device = await devices.approve(request.request_id, approver=("operator.admin",))
-    assert device is not None
-    assert device.roles == ("operator", "node")
-    assert device.scopes == ("operator.read", "operator.write")
+    approved = await devices.approve(request.request_id, OWNER)
+    assert approved is not None
+    assert approved[1].roles == ("operator", "node")
+    assert approved[1].scopes == ("operator.read", "operator.write")
 
 
-async def test_a_rejected_request_is_gone_and_the_device_may_ask_again() -> None:
+async def test_a_silent_pairing_settles_what_waited_for_no_more_than_that() -> None:
     devices = await registry()
     request, _ = await devices.request(ASK)
-    assert await devices.reject(request.request_id) == request
-    assert await devices.reject(request.request_id) is None
-    _, created = await devices.request(ASK)
-    assert created
+    assert (await devices.pair(ASK))[1] == (request.request_id,)
+    assert devices.waiting() == ()
 
 
-async def test_a_request_nobody_answers_expires() -> None:
-    clock = Clock()
-    store = MemoryStore()
-    devices = await registry(store, clock)
-    request, _ = await devices.request(ASK)
-    clock.now += REQUEST_TTL_MS
-    assert devices.list()["pending"] == []
-    assert await devices.approve(request.request_id, approver=("operator.admin",)) is None
-    assert store.requests == {}
-
-
-async def test_strangers_cannot_fill_the_store_with_requests() -> None:
-    clock = Clock()
-    store = MemoryStore()
-    devices = await registry(store, clock)
-    for number in range(REQUESTS_MAX + 10):
-        clock.now += 1
-        await devices.request(attrs.evolve(ASK, device_id=f"d{number}"))
-    assert len(store.requests) == REQUESTS_MAX
-    pending = devices.list()["pending"]
-    assert isinstance(pending, list)
-    assert pending[0]["deviceId"] == f"d{REQUESTS_MAX + 9}"
-    assert pending[-1]["deviceId"] == "d10"
-
-
-async def test_a_token_is_kept_as_a_digest_only() -> None:
-    store = MemoryStore()
-    devices = await registry(store)
-    await devices.pair(ASK)
-    token = await issued(devices)
-    assert token.encode() not in store.devices["d1"]
-    assert token not in str(devices.list())
-    reloaded = await registry(store)
-    assert reloaded.verify_token("d1", "operator", token, ("operator.read",)) is TokenVerdict.VALID
-
-
-async def test_the_token_that_a_client_came_with_is_the_one_it_gets_back() -> None:
-    clock = Clock()
-    devices = await registry(clock=clock)
-    await devices.pair(ASK)
-    token = await issued(devices)
-    clock.now += 5
-    again = await devices.issue_token("d1", "operator", ("operator.read",), presented=token)
-    assert again is not None
-    assert (again.token, again.issued_at_ms) == (token, clock.now - 5)
-
-
-async def test_a_token_that_covers_too_little_is_replaced() -> None:
+@pytest.mark.parametrize("wish", [{"scopes": ("operator.admin",)}, {"role": "node"}, {"platform": "darwin"}])
+async def test_a_silent_pairing_leaves_a_request_for_more_waiting(wish: dict[str, Any]) -> None:
     devices = await registry()
-    await devices.pair(ASK)
-    token = await issued(devices)
-    wider = await devices.issue_token("d1", "operator", ("operator.write",), presented=token)
-    assert wider is not None
-    assert wider.token != token
-
-
-async def test_eight_older_tokens_stay_valid_for_the_other_tabs() -> None:
-    devices = await registry()
-    await devices.pair(ASK)
-    tokens = [await issued(devices) for _ in range(10)]
-    verdicts = [devices.verify_token("d1", "operator", token, ()) for token in tokens]
-    assert verdicts == [TokenVerdict.MISMATCH] + [TokenVerdict.VALID] * 9
-
-
-async def test_two_tabs_at_once_both_get_a_token_that_works() -> None:
-    devices = await registry()
-    await devices.pair(ASK)
-    tokens: list[str] = []
-
-    async def tab() -> None:
-        tokens.append(await issued(devices))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(tab)
-        nursery.start_soon(tab)
-    assert len(set(tokens)) == 2
-    assert all(devices.verify_token("d1", "operator", token, ()) is TokenVerdict.VALID for token in tokens)
-
-
-@pytest.mark.parametrize(
-    ("device_id", "role", "scopes", "verdict"),
-    [
-        ("d1", "operator", ("operator.read",), TokenVerdict.VALID),
-        ("d1", "operator", (), TokenVerdict.VALID),
-        ("d1", "operator", ("operator.admin",), TokenVerdict.SCOPES),
-        ("d1", "node", (), TokenVerdict.MISMATCH),
-        ("d2", "operator", (), TokenVerdict.MISMATCH),
-    ],
-)
-async def test_a_token_is_worth_what_it_was_issued_for(
-    device_id: str, role: str, scopes: tuple[str, ...], verdict: TokenVerdict
-) -> None:
-    devices = await registry()
-    await devices.pair(ASK)
-    await devices.pair(attrs.evolve(ASK, device_id="d2", public_key="k2"))
-    token = await issued(devices)
-    assert devices.verify_token(device_id, role, token, scopes) is verdict
-
-
-async def test_no_token_is_issued_to_a_device_that_is_not_paired() -> None:
-    devices = await registry()
-    assert await devices.issue_token("d1", "operator", ()) is None
+    request, _ = await devices.request(attrs.evolve(ASK, **wish))
+    assert (await devices.pair(ASK))[1] == ()
+    assert devices.waiting() == (request,)
 
 
 async def test_coming_back_often_does_not_write_each_time() -> None:
@@ -288,13 +141,64 @@ async def test_members_that_a_newer_version_added_do_not_lose_the_device() -> No
     assert reloaded.verify_token("d1", "operator", token, ()) is TokenVerdict.VALID
 
 
-async def test_a_record_that_cannot_be_read_costs_only_itself() -> None:
+DAMAGED = [
+    b'{"deviceId":"broken"}',
+    b"[]",
+    b"",
+    b'{"deviceId":"bro',
+    b"\xff\xfe\x00",
+]
+
+
+@pytest.mark.parametrize("document", DAMAGED)
+async def test_a_record_that_cannot_be_read_costs_only_itself_and_can_be_removed(document: bytes) -> None:
     store = MemoryStore()
     await (await registry(store)).pair(ASK)
-    store.devices["broken"] = b'{"deviceId":"broken"}'
-    reloaded = await registry(store)
-    assert reloaded.find("d1") is not None
-    assert reloaded.find("broken") is None
+    store.devices["broken"] = document
+    devices = await registry(store)
+    assert devices.find("d1") is not None
+    assert devices.find("broken") is None
+    (row,) = cast("list[dict[str, str]]", devices.list()["unreadable"])
+    assert row["deviceId"] == "broken"
+    assert row["problem"]
+
+    assert await devices.remove("broken", OWNER)
+    assert "broken" not in store.devices
+    assert "unreadable" not in devices.list()
+
+
+async def test_a_record_under_another_id_than_its_own_is_no_device() -> None:
+    store = MemoryStore()
+    await (await registry(store)).pair(ASK)
+    store.devices["d2"] = store.devices["d1"]
+    devices = await registry(store)
+    assert devices.find("d2") is None
+    assert [device.device_id for device in devices.paired()] == ["d1"]
+
+
+async def test_a_device_whose_record_was_damaged_pairs_anew_in_its_place() -> None:
+    store = MemoryStore()
+    store.devices["d1"] = b"?"
+    devices = await registry(store)
+    await devices.pair(ASK)
+    assert "unreadable" not in devices.list()
+    assert (await registry(store)).find("d1") is not None
+
+
+async def test_what_cannot_be_read_is_an_administrators_business() -> None:
+    store = MemoryStore()
+    store.devices["broken"] = b"?"
+    devices = await registry(store)
+    with pytest.raises(NotCovered):
+        await devices.remove("broken", Holder(("operator.pairing",)))
+
+
+async def test_a_request_that_cannot_be_read_is_forgotten() -> None:
+    store = MemoryStore()
+    store.requests["broken"] = b"?"
+    devices = await registry(store)
+    assert devices.waiting() == ()
+    assert store.requests == {}
 
 
 async def test_a_removed_device_is_unknown_and_its_tokens_are_void_also_after_a_restart() -> None:
@@ -302,33 +206,92 @@ async def test_a_removed_device_is_unknown_and_its_tokens_are_void_also_after_a_
     devices = await registry(store)
     await devices.pair(ASK)
     token = await issued(devices)
-    assert await devices.remove("d1", remover=("operator.admin",))
-    assert not await devices.remove("d1", remover=("operator.admin",))
+    assert await devices.remove("d1", OWNER)
+    assert not await devices.remove("d1", OWNER)
     for known in (devices, await registry(store)):
         assert known.find("d1") is None
         assert known.verify_token("d1", "operator", token, ()) is TokenVerdict.MISMATCH
 
 
-async def test_a_device_that_asks_for_more_waits_under_a_new_id() -> None:
-    devices = await registry()
-    seen, _ = await devices.request(attrs.evolve(ASK, scopes=("operator.read",)))
-    again, new = await devices.request(attrs.evolve(ASK, scopes=("operator.read",)))
-    widened, told = await devices.request(attrs.evolve(ASK, scopes=("operator.admin",)))
-    assert (again.request_id, new) == (seen.request_id, False)
-    assert (widened.request_id != seen.request_id, told) == (True, True)
-    assert widened.scopes == ("operator.read", "operator.admin")
-    assert await devices.approve(seen.request_id, approver=("operator.admin",)) is None
+async def test_a_name_that_its_owner_gave_it_outlives_what_the_device_calls_itself() -> None:
+    store = MemoryStore()
+    devices = await registry(store)
+    await devices.pair(ASK)
+    assert await devices.rename("d1", "Kitchen", OWNER)
+    await devices.pair(attrs.evolve(ASK, display_name="Totally trustworthy"))
+    (row,) = (await registry(store)).paired()
+    assert row.to_wire()["displayName"] == "Kitchen"
+    assert row.display_name == "Totally trustworthy"
 
 
-async def test_nobody_approves_or_removes_more_than_he_holds() -> None:
+async def test_a_device_that_is_unknown_cannot_be_renamed() -> None:
+    assert not await (await registry()).rename("d1", "Kitchen", OWNER)
+
+
+async def test_a_role_goes_with_its_tokens_and_the_device_with_its_last_role() -> None:
     devices = await registry()
+    await devices.pair(ASK)
+    await devices.pair(attrs.evolve(ASK, role="node", scopes=()))
+    as_node = await devices.tokens.issue("d1", "node", ())
+    as_operator = await issued(devices)
+    assert as_node is not None
+
+    assert await devices.remove_role("d1", "node", OWNER)
+    assert devices.verify_token("d1", "node", as_node.token, ()) is TokenVerdict.MISMATCH
+    assert devices.verify_token("d1", "operator", as_operator, ()) is TokenVerdict.VALID
+    assert not await devices.remove_role("d1", "node", OWNER)
+
+    assert await devices.remove_role("d1", "operator", OWNER)
+    assert devices.find("d1") is None
+
+
+async def test_devices_from_elsewhere_are_added_to_those_that_are_known() -> None:
+    store = MemoryStore()
+    devices = await registry(store)
+    known, _ = await devices.pair(ASK)
+    other = attrs.evolve(known, device_id="d2")
+    assert await devices.adopt([attrs.evolve(known, scopes=("operator.admin",)), other]) == 1
+    assert devices.find("d1") == known
+    assert (await registry(store)).find("d2") == other
+
+
+async def test_nobody_approves_or_takes_away_more_than_he_holds() -> None:
+    devices = await registry()
+    clerk = Holder(("operator.pairing", "operator.read"))
     request, _ = await devices.request(attrs.evolve(ASK, scopes=("operator.admin",)))
+    for settle in (devices.approve, devices.reject):
+        with pytest.raises(NotCovered):
+            await settle(request.request_id, clerk)
+    await devices.approve(request.request_id, OWNER)
     with pytest.raises(NotCovered):
-        await devices.approve(request.request_id, approver=("operator.pairing", "operator.read"))
-    await devices.approve(request.request_id, approver=("operator.admin",))
+        await devices.remove("d1", clerk)
     with pytest.raises(NotCovered):
-        await devices.remove("d1", remover=("operator.pairing",))
-    assert devices.find("d1") is not None
+        await devices.rename("d1", "Mine", clerk)
+    device = devices.find("d1")
+    assert device is not None
+    assert device.operator_label is None
+
+
+async def test_only_an_administrator_makes_a_node() -> None:
+    devices = await registry()
+    request, _ = await devices.request(attrs.evolve(ASK, role="node", scopes=()))
+    with pytest.raises(NotCovered):
+        await devices.approve(request.request_id, Holder(("operator.pairing",)))
+    await devices.approve(request.request_id, OWNER)
+    with pytest.raises(NotCovered):
+        await devices.remove_role("d1", "node", Holder(("operator.pairing",)))
+
+
+async def test_everybody_may_take_away_from_his_own_device_and_give_it_no_more_than_he_holds() -> None:
+    devices = await registry()
+    await devices.pair(attrs.evolve(ASK, scopes=("operator.admin",)))
+    itself = Holder(("operator.pairing",), "d1")
+    assert await devices.rename("d1", "Mine", itself)
+    request, _ = await devices.request(attrs.evolve(ASK, scopes=("operator.write",)))
+    with pytest.raises(NotCovered):
+        await devices.approve(request.request_id, itself)
+    assert await devices.reject(request.request_id, itself) == request
+    assert await devices.remove("d1", itself)
 
 
 class SlowStore(MemoryStore):

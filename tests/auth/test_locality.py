@@ -1,5 +1,6 @@
 """Who is local, and whose address counts."""
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,10 @@ def peer(address: str, **headers: str) -> Peer:
         (peer("127.0.0.1", Host="192.168.1.5"), "127.0.0.1", False),
         (peer("127.0.0.1", Host="localhost, localhost"), "127.0.0.1", False),
         (peer("127.0.0.1"), "127.0.0.1", False),
+        # A page on this machine; or one that came through a proxy which hides itself and its Host.
+        (peer("127.0.0.1", Host="localhost", Origin="http://localhost:8888"), "127.0.0.1", True),
+        (peer("127.0.0.1", Host="localhost", Origin="https://gw.example.com"), "127.0.0.1", False),
+        (peer("127.0.0.1", Host="localhost", Origin="null"), "127.0.0.1", False),
         # Elsewhere.
         (peer("192.168.1.20", Host="localhost:18789"), "192.168.1.20", False),
         # A proxy that nobody trusts: its word does not count, but it ends locality.
@@ -37,6 +42,8 @@ def peer(address: str, **headers: str) -> Peer:
         (peer("127.0.0.1", Host="localhost", Forwarded="for=127.0.0.1"), "127.0.0.1", False),
         (peer("127.0.0.1", Host="localhost", X_Forwarded_Port="443"), "127.0.0.1", False),
         (peer("127.0.0.1", Host="localhost", Via="1.1 proxy"), "127.0.0.1", False),
+        (peer("127.0.0.1", Host="localhost", CF_Connecting_IP="8.8.8.8"), "127.0.0.1", False),
+        (peer("127.0.0.1", Host="localhost", Tailscale_User_Login="me@example.com"), "127.0.0.1", False),
         # A trusted one: the right-most hop that is not ours is the client.
         (peer("10.0.0.1", Host="gw", X_Forwarded_For="1.2.3.4, 8.8.8.8, 10.0.0.2"), "8.8.8.8", False),
         (peer("10.0.0.1", Host="gw", X_Forwarded_For="[2001:db8::1]:4711"), "2001:db8::1", False),
@@ -68,6 +75,22 @@ def test_a_trusted_proxy_may_say_which_host_was_asked_for() -> None:
     seen = peer("10.0.0.1", Host="127.0.0.1", X_Forwarded_Host="gw.example.com", X_Forwarded_For="8.8.8.8")
     assert locate(seen, trusted_proxies=PROXIES) == Locality("8.8.8.8", "gw.example.com", is_local=False)
     assert locate(seen).host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("seen", "scheme"),
+    [
+        (peer("10.0.0.1", Host="gw", X_Forwarded_Proto="https"), "https"),
+        (peer("10.0.0.1", Host="gw", X_Forwarded_Proto="http, HTTPS"), "https"),
+        (peer("10.0.0.1", Host="gw", X_Forwarded_Proto="wss"), "https"),
+        (peer("10.0.0.1", Host="gw", X_Forwarded_Proto="gopher"), None),
+        (peer("10.0.0.1", Host="gw"), None),
+        (peer("192.168.1.20", Host="gw", X_Forwarded_Proto="https"), None),
+        (attrs.evolve(peer("192.168.1.20", Host="gw", X_Forwarded_Proto="http"), tls=True), "https"),
+    ],
+)
+def test_the_scheme_is_known_from_our_own_tls_or_a_trusted_proxy(seen: Peer, scheme: str | None) -> None:
+    assert locate(seen, trusted_proxies=PROXIES).scheme == scheme
 
 
 def test_a_unix_socket_is_on_this_machine() -> None:

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openclawd.auth.origins import OriginFault, OriginRules, equals_host, judge_origin
+from openclawd.auth.hosts import parse_origin
+from openclawd.auth.origins import OriginFault, OriginRules, allowing, equals_host, judge_origin
 
-RULES = OriginRules(allowed=("https://gw.example.com",), own_names=("box.local", "Box.tail1234.ts.net"))
+RULES = OriginRules(allowed=("https://gw.example.com",), own_names=("Box", "box.local"))
 INVALID = OriginFault.MISSING_OR_INVALID
 REFUSED = OriginFault.NOT_ALLOWED
 
@@ -23,12 +24,15 @@ REFUSED = OriginFault.NOT_ALLOWED
         ("http://box.local:18789", "box.local:18789", None),
         ("https://box.tail1234.ts.net", "box.tail1234.ts.net", None),
         ("HTTP://BOX.LOCAL:18789", "Box.Local.:18789", None),
+        ("http://box.lan:18789", "box.lan:18789", None),
+        ("http://claw.localhost:18789", "claw.localhost:18789", None),
         # Loopback pages from another port: a tunnel (#30469), a development server.
         ("http://localhost:8888", "localhost:18789", None),
         ("http://localhost:9", "127.0.0.1:18789", None),
         # Listed, wherever it is served.
         ("https://gw.example.com", "10.0.0.1:18789", None),
         ("https://gw.example.com/", "gw.example.com", None),
+        ("https://gw.example.com:443", "gw.example.com", None),
         # Not listed: other scheme, other port.
         ("http://gw.example.com", "10.0.0.1:18789", REFUSED),
         ("https://gw.example.com:8443", "10.0.0.1:18789", REFUSED),
@@ -39,6 +43,8 @@ REFUSED = OriginFault.NOT_ALLOWED
         ("http://127.0.0.1.evil.example:18789", "127.0.0.1:18789", REFUSED),
         # DNS rebinding: both agree on a name that is not ours.
         ("http://evil.example:18789", "evil.example:18789", REFUSED),
+        ("http://evil.local:18789", "evil.local:18789", REFUSED),
+        ("https://evil.tail1234.ts.net", "evil.tail1234.ts.net", REFUSED),
         # Another service on the same machine in the network.
         ("http://192.168.1.5:8080", "192.168.1.5:18789", REFUSED),
         ("http://box.local", "box.local:18789", REFUSED),
@@ -54,6 +60,7 @@ REFUSED = OriginFault.NOT_ALLOWED
         ("http://localhost:18789/path", "localhost:18789", INVALID),
         ("http://user@localhost:18789", "localhost:18789", INVALID),
         ("http://localhost:notaport", "localhost:18789", INVALID),
+        ("http://localhost\\@evil.example:18789", "localhost:18789", INVALID),
         ("http://[::1", "localhost:18789", INVALID),
         ("http://localhost:1, http://evil.example", "localhost:18789", INVALID),
     ],
@@ -66,6 +73,44 @@ def test_a_star_lists_every_origin_but_none_that_is_null() -> None:
     rules = OriginRules(allowed=("*",))
     assert judge_origin("https://any.example", "10.0.0.1:18789", rules) is None
     assert judge_origin("null", "10.0.0.1:18789", rules) is INVALID
+
+
+def test_where_the_scheme_is_known_a_page_has_the_same_one() -> None:
+    """Plain http on port 80 of the machine is another service than the https that a proxy serves there."""
+    assert judge_origin("https://192.168.1.5", "192.168.1.5", RULES, "https") is None
+    assert judge_origin("http://192.168.1.5", "192.168.1.5", RULES, "https") is REFUSED
+    assert judge_origin("http://192.168.1.5", "192.168.1.5", RULES) is None
+    assert not equals_host("http://localhost", "localhost", "https")
+
+
+@pytest.mark.parametrize(
+    ("rules", "origin", "command"),
+    [
+        (OriginRules(), "https://gw.example.com", "openclawd.publicOrigin https://gw.example.com"),
+        (
+            OriginRules(("https://a.example",)),
+            "https://gw.example.com:444",
+            "openclawd.publicOrigin https://gw.example.com:444",
+        ),
+        # Without taking another name's place.
+        (
+            OriginRules(("https://a.example",), public_origin="https://b.example"),
+            "https://gw.example.com",
+            "gateway.controlUi.allowedOrigins.1 https://gw.example.com",
+        ),
+        (OriginRules(), "http://[fd00::1]:80", "openclawd.publicOrigin 'http://[fd00::1]'"),
+        # The public origin is where people reach the page; an extension is no such place.
+        (
+            OriginRules(),
+            "chrome-extension://abc",
+            "gateway.controlUi.allowedOrigins '[\"chrome-extension://abc\"]'",
+        ),
+    ],
+)
+def test_one_command_lets_pages_of_an_origin_in(rules: OriginRules, origin: str, command: str) -> None:
+    parsed = parse_origin(origin)
+    assert parsed is not None
+    assert allowing(parsed, rules) == f"openclawd config set {command}"
 
 
 def test_the_dangerous_fallback_takes_any_host_that_equals_the_origin() -> None:

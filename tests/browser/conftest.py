@@ -1,12 +1,13 @@
 """One Chromium for the folder, a fresh profile for each test, and gateways that the tests share."""
 
+import json
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.browser.chromium import arguments, find_chromium
+from tests.browser.chromium import PLAIN_HOST, arguments, find_chromium
 from tests.browser.pages import Visitor, visitor_of
 from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.provider_process import ProviderProcess, provider_process
@@ -63,3 +64,16 @@ def gateway(provider: ProviderProcess) -> Generator[GatewayProcess, None, None]:
 def own_gateway(start_gateway: GatewayStarter, provider: ProviderProcess) -> GatewayProcess:
     """A gateway that a test may stop, kill and rob."""
     return start_gateway(provider.config())
+
+
+@pytest.fixture
+def plain(start_gateway: GatewayStarter) -> tuple[GatewayProcess, str]:
+    """A gateway under a name that is no loopback name, over http, and that address: no secure context in the
+    browser, and who comes there has to be approved.
+    """
+    gateway = start_gateway(start=False)
+    origin = f"http://{PLAIN_HOST}:{gateway.port}"
+    config = {"gateway": {"controlUi": {"allowedOrigins": [origin]}}}
+    (gateway.state / "openclaw.json").write_text(json.dumps(config))
+    gateway.start()
+    return gateway, f"{origin}/"

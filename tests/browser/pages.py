@@ -1,7 +1,8 @@
 """The page as a person meets it: by its roles, labels and words."""
 
+import json
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +14,10 @@ from tests.support.gateway_process import GatewayProcess
 TEN_MINUTES_MS = 600_000
 # A handshake on loopback takes a tenth of it.
 SETTLING_MS = 300
+# 128 bits, as the gateway makes them: a token that no guessing finds.
+STRONG = "3f1c9a70d25be84617c0f29d8ab34e65"
+STEP_MS = 50
+PATIENCE_STEPS = 200
 
 
 class ChatPage:
@@ -33,6 +38,8 @@ class ChatPage:
         self.chats = page.get_by_role("navigation", name="Chats")
         self.new_chat = page.get_by_role("button", name="New chat", exact=True)
         self.title = page.get_by_role("heading", level=1)
+        self.devices_entry = page.get_by_role("button", name=re.compile("^Devices"))
+        self.devices = page.get_by_role("dialog", name="Devices")
 
     def is_online(self) -> "ChatPage":
         """Wait until the page says that it is connected."""
@@ -80,6 +87,24 @@ class ChatPage:
         """Every timer of the page that is due by then goes off; what they set off has the time to be seen."""
         self.page.clock.fast_forward(by_ms)
         self.page.wait_for_timeout(SETTLING_MS)
+
+    def device(self, name: str) -> Locator:
+        """The entry of the open dialog whose name contains `name`."""
+        return self.devices.get_by_role("listitem").filter(has=self.page.get_by_text(name))
+
+    @property
+    def device_id(self) -> str:
+        """Under which identity the gateway knows this browser."""
+        identity: str = json.loads(self.stored()["local"]["openclawd.device"])["deviceId"]
+        return identity
+
+    def until(self, happened: Callable[[], bool]) -> None:
+        """Wait for what does not show on the page; raises AssertionError when it does not happen."""
+        for _ in range(PATIENCE_STEPS):
+            if happened():
+                return
+            self.page.wait_for_timeout(STEP_MS)
+        raise AssertionError("it did not happen")
 
     def stored(self) -> dict[str, dict[str, str]]:
         """What the browser keeps for the page."""

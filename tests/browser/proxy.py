@@ -13,15 +13,17 @@ _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\
 
 
 @asynccontextmanager
-async def proxy(target_port: int, prefix: str, *, strip: bool) -> AsyncGenerator[int, None]:
+async def proxy(
+    target_port: int, prefix: str, *, strip: bool, sockets: bool = True
+) -> AsyncGenerator[int, None]:
     """Serve 127.0.0.1:`target_port` at `prefix`, without a slash at its end; `strip` takes it off the path.
 
-    Gives the proxy's port. What is not below the prefix is a 404.
+    Gives the proxy's port. What is not below the prefix is a 404, and so are WebSockets without `sockets`.
     """
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port: int = listener.socket.getsockname()[1]
     async with trio.open_nursery() as nursery:
-        handler = _Proxy(target_port, prefix.encode(), strip)
+        handler = _Proxy(target_port, prefix.encode(), strip, sockets)
         nursery.start_soon(trio.serve_listeners, handler.serve, [listener])
         yield port
         nursery.cancel_scope.cancel()
@@ -32,6 +34,7 @@ class _Proxy:
     target_port: int
     prefix: bytes
     strip: bool
+    sockets: bool
 
     async def serve(self, client: trio.SocketStream) -> None:
         async with client:
@@ -56,8 +59,11 @@ class _Proxy:
             return None
         path = line[2].removeprefix(self.prefix) if self.strip else line[2]
         fields = head[line.end() :]
+        is_upgrade = b"upgrade: websocket" in fields.lower()
+        if is_upgrade and not self.sockets:
+            return None
         # One request a connection, so that no second head goes by unread; an upgraded one has no other.
-        if b"upgrade: websocket" not in fields.lower():
+        if not is_upgrade:
             fields = b"Connection: close\r\n" + re.sub(rb"(?i)connection: [^\r]*\r\n", b"", fields)
         return line[1] + b" " + path + b" HTTP/1.1\r\n" + fields
 

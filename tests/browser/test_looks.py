@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import GatewayStarter
 from tests.browser.pages import Visitor
 from tests.browser.test_attachments import NOTES, PHOTO, choose
 from tests.support.gateway_process import GatewayProcess
@@ -131,6 +132,44 @@ def test_what_waits_is_readable(visitor: Visitor, own_gateway: GatewayProcess, s
 def test_the_gate_is_readable(visitor: Visitor, gateway: GatewayProcess, screen: str) -> None:
     chat = visitor.open(f"{gateway.url}#token=wrong", reduced_motion="reduce", **SCREENS[screen])
     expect(chat.page.get_by_role("alert")).to_be_visible()
+    assert_readable(chat.page)
+
+
+@on_every_screen
+def test_the_devices_are_readable(visitor: Visitor, plain: tuple[GatewayProcess, str], screen: str) -> None:
+    gateway, url = plain
+    look: dict[str, Any] = {"reduced_motion": "reduce", **SCREENS[screen]}
+    guest = visitor.open(f"{url}#token={gateway.token}", **look)
+    expect(guest.page.get_by_role("heading", name="Waiting for approval")).to_be_visible()
+    guest.page.get_by_text("not encrypted").click()
+    assert_readable(guest.page)
+    chat = visitor.chat(gateway, **look)
+    menu = chat.page.get_by_role("button", name="Chats", exact=True)
+    if menu.is_visible():
+        menu.click()
+    expect(chat.devices_entry).to_contain_text("1 waiting")
+    assert_readable(chat.page)
+    chat.devices_entry.click()
+    expect(chat.devices.get_by_role("button", name="Approve")).to_be_visible()
+    assert_readable(chat.page)
+    chat.devices.get_by_role("button", name="Rename").click()
+    assert_readable(chat.page)
+    chat.page.keyboard.press("Escape")
+    chat.devices.get_by_role("button", name="Remove").click()
+    assert_readable(chat.page)
+
+
+@on_every_screen
+def test_the_gate_of_who_has_to_wait_is_readable(
+    visitor: Visitor, start_gateway: GatewayStarter, screen: str
+) -> None:
+    limit = {"maxAttempts": 1, "windowMs": 1_000, "lockoutMs": 600_000}
+    gateway = start_gateway({"gateway": {"auth": {"rateLimit": limit}}})
+    chat = visitor.open(f"{gateway.url}#token=one", reduced_motion="reduce", **SCREENS[screen])
+    expect(chat.page.get_by_role("alert")).to_contain_text("That is not")
+    chat.token_field.fill("two")
+    chat.token_field.press("Enter")
+    expect(chat.page.get_by_role("alert")).to_contain_text("Too many wrong tries")
     assert_readable(chat.page)
 
 

@@ -6,8 +6,11 @@ from typing import Any
 
 import trio
 
+from tests.support.device import Device
 from tests.support.gateway_process import GatewayProcess
 from tests.support.wire_client import WireClient, wire_client
+
+PROGRAM = {"id": "gateway-client", "version": "1.0.0", "platform": "linux", "mode": "backend"}
 
 
 def tell(gateway: GatewayProcess, session: str, lines: list[str]) -> None:
@@ -33,6 +36,19 @@ def make(gateway: GatewayProcess, *sessions: dict[str, Any]) -> None:
                 await client.call("sessions.create", params)
 
     _beside(create)
+
+
+def pair(gateway: GatewayProcess, *names: str) -> None:
+    """Let a program with a device of its own be paired under each of the names, and leave."""
+
+    async def introduce() -> None:
+        for name in names:
+            async with wire_client(gateway.port) as client:
+                await client.connect(
+                    token=gateway.token, device=Device(), client={**PROGRAM, "displayName": name}
+                )
+
+    _beside(introduce)
 
 
 def _beside(act: Callable[[], Awaitable[None]]) -> None:

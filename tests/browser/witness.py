@@ -76,6 +76,9 @@ class Switchboard:
         self.lost: list[dict[str, Any]] = []
         self.swallows = ""  # requests for this method do not reach the gateway
         self.policy: dict[str, Any] = {}  # what a hello says in place of the gateway's own
+        self.scopes: list[str] | None = None  # and what it grants
+        self.refuses: dict[str, dict[str, Any]] = {}  # the error that requests for a method always have
+        self.turns_away: list[tuple[int, str]] = []  # the closes that the next connections meet, at once
         self._doomed = ""
         self._refusals: dict[str, dict[str, Any]] = {}
         page.route_web_socket(re.compile("."), self._connect)
@@ -93,6 +96,10 @@ class Switchboard:
         return [frame["params"] for frame in self.sent if frame["method"] == method]
 
     def _connect(self, page: WebSocketRoute) -> None:
+        if self.turns_away:
+            code, reason = self.turns_away.pop(0)
+            page.close(code=code, reason=reason)
+            return
         gateway = page.connect_to_server()
         doomed: set[str] = set()
 
@@ -101,8 +108,8 @@ class Switchboard:
             self.sent.append(frame)
             if frame["method"] == self.swallows:
                 return
-            if frame["method"] in self._refusals:
-                error = self._refusals.pop(frame["method"])
+            error = self.refuses.get(frame["method"]) or self._refusals.pop(frame["method"], None)
+            if error is not None:
                 page.send(json.dumps({"type": "res", "id": frame["id"], "ok": False, "error": error}))
                 return
             if frame["method"] == self._doomed:
@@ -112,8 +119,10 @@ class Switchboard:
 
         def inward(message: str | bytes) -> None:
             frame = json.loads(message)
-            if self.policy and frame.get("payload", {}).get("type") == "hello-ok":
+            if frame.get("payload", {}).get("type") == "hello-ok":
                 frame["payload"]["policy"].update(self.policy)
+                if self.scopes is not None:
+                    frame["payload"]["auth"]["scopes"] = self.scopes
                 message = json.dumps(frame)
             if frame.get("id") in doomed:
                 self.lost.append(frame)

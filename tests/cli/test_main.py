@@ -40,7 +40,7 @@ def test_help_imports_no_heavy_library() -> None:
         (),
         ("gatway",),
         ("gateway", "--bind", "lna"),
-        ("gateway", "--auth", "trusted-proxy"),
+        ("gateway", "--auth", "cookie"),
         ("gateway", "call"),
         ("devices",),
         ("logs", "-n", "0"),

@@ -154,3 +154,32 @@ def test_a_variable_that_only_the_old_file_brought_along_is_missed(make: Make) -
     file = make("{env: {MY_TOKEN: 'abc'}, gateway: {auth: {token: '${MY_TOKEN}'}}}")
     (problem,) = refused(file, "{gateway: {auth: {token: '${MY_TOKEN}'}}}")
     assert "MY_TOKEN is not set" in problem
+
+
+def test_an_edit_is_made_of_the_text_as_it_is_now(make: Make) -> None:
+    file = make(SECRET)
+    file.edit(lambda text: text.replace("mine", "ours"))
+    assert on_disk(file) == SECRET.replace("mine", "ours")
+    assert stat.S_IMODE(file.applied.paths.config_file.stat().st_mode) == 0o600
+
+
+def test_an_edit_that_no_gateway_would_start_with_is_not_written(make: Make) -> None:
+    file = make(SECRET)
+    with pytest.raises(ConfigError):
+        file.edit(lambda _: "{gateway: {port: 'x'}}")
+    file.applied.paths.config_file.write_text("{gateway: ")
+    with pytest.raises(ConfigError):
+        file.edit(lambda _: "{}")
+    assert on_disk(file) == "{gateway: "
+
+
+def test_the_hash_that_is_shown_knows_no_secret_and_follows_what_is_applied(make: Make) -> None:
+    file = make(SECRET)
+    before = file.applied_shown_hash
+    assert before == file.read().shown_hash
+    file.edit(lambda text: text.replace("S3CRET", "0THER"))
+    assert file.read().shown_hash == before
+    file.edit(lambda text: text.replace("mine", "ours"))
+    assert (file.read().shown_hash != before, file.applied_shown_hash == before) == (True, True)
+    file.apply(file.load())
+    assert file.applied_shown_hash == file.read().shown_hash

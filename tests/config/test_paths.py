@@ -1,11 +1,10 @@
 """Where the files are (protocol.md 11.1)."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from openclawd.config.paths import SOCKET_PATH_LIMIT_BYTES, resolve_paths
+from openclawd.config.paths import resolve_paths
 from openclawd.config.problems import ConfigError
 
 HOME = Path("/home/me")
@@ -58,9 +57,10 @@ def test_a_blank_variable_counts_as_none() -> None:
     assert resolve_paths({"OPENCLAW_STATE_DIR": "  "}, HOME).state_dir == HOME / ".openclaw"
 
 
-def test_the_socket_of_a_deep_directory_has_a_short_path_of_its_own() -> None:
-    deep = resolve_paths({"OPENCLAW_STATE_DIR": "/x" + "/deep" * 30}, HOME)
-    other = resolve_paths({"OPENCLAW_STATE_DIR": "/y" + "/deep" * 30}, HOME)
-    assert len(os.fsencode(deep.socket)) <= SOCKET_PATH_LIMIT_BYTES
-    assert deep.socket.parent.name == f"openclawd-{os.getuid()}"
-    assert deep.socket != other.socket
+def test_the_socket_stays_in_the_state_directory_however_deep_that_is() -> None:
+    deep = "/x" + "/deep" * 30
+    assert resolve_paths({"OPENCLAW_STATE_DIR": deep}, HOME).socket == Path(deep, "openclawd/gateway.sock")
+
+
+def test_the_certificate_has_the_place_that_stock_gives_it() -> None:
+    assert resolve_paths({"OPENCLAW_STATE_DIR": "/srv/oc"}, HOME).tls_dir == Path("/srv/oc/gateway/tls")

@@ -57,10 +57,10 @@ def test_a_wrong_port_names_where_it_came_from(port: str) -> None:
 
 def test_wrong_words_of_flags_are_usage_errors_and_all_are_told() -> None:
     with pytest.raises(UsageError) as caught:
-        resolve(bind="everywhere", auth="trusted-proxy", port=0)
+        resolve(bind="everywhere", auth="cookie", port=0)
     text = caught.value.text()
     assert "--bind is 'everywhere', expected one of auto, lan, loopback, custom, tailnet" in text
-    assert "--auth is 'trusted-proxy', expected one of none, token, password" in text
+    assert "--auth is 'cookie', expected one of none, token, password, trusted-proxy" in text
     assert "--port is 0" in text
     assert text.endswith("openclawd gateway --help")
 
@@ -145,6 +145,73 @@ def test_password_mode_without_a_password_is_refused() -> None:
     assert "mode password needs a password" in refusal("{auth: {mode: 'password'}}")
 
 
+# --- a proxy that authenticates the users
+
+PROXY = "mode: 'trusted-proxy', trustedProxy: {userHeader: 'X-User', allowUsers: ['ann']}"
+
+
+def test_a_proxy_of_another_machine_needs_no_secret_here() -> None:
+    settings = resolve("{bind: 'lan', auth: {" + PROXY + "}, trustedProxies: ['10.0.0.5']}")
+    assert (settings.auth_mode, settings.trusted_proxy.allow_users) == ("trusted-proxy", ("ann",))
+    assert resolve("{bind: 'lan', auth: {trustedProxy: {userHeader: 'u'}}, trustedProxies: ['10.0.0.5']}",
+                   auth="trusted-proxy").auth_mode == "trusted-proxy"  # fmt: skip
+
+
+def test_a_proxy_on_this_machine_must_be_trusted_outright() -> None:
+    here = "{auth: {mode: 'trusted-proxy', trustedProxy: {userHeader: 'u', allowLoopback: true}},"
+    for proxies in ("['127.0.0.1']", "['::1']", "['0.0.0.0/0']"):
+        assert resolve(here + f"trustedProxies: {proxies}}}").auth_mode == "trusted-proxy"
+
+
+@pytest.mark.parametrize(
+    ("gateway", "said"),
+    [
+        (
+            "{bind: 'lan', auth: {mode: 'trusted-proxy'}, trustedProxies: ['10.0.0.5']}",
+            "gateway.auth.trustedProxy.userHeader: mode trusted-proxy needs the header",
+        ),
+        (
+            "{bind: 'lan', auth: {" + PROXY + "}}",
+            "gateway.trustedProxies: mode trusted-proxy needs the proxies",
+        ),
+        (
+            "{auth: {" + PROXY + "}, trustedProxies: ['10.0.0.5']}",
+            "gateway.trustedProxies: no proxy here can reach a loopback bind",
+        ),
+        (
+            "{auth: {" + PROXY + "}, trustedProxies: ['127.0.0.1']}",
+            "gateway.auth.trustedProxy.allowLoopback: a proxy on this machine is not trusted",
+        ),
+        (
+            "{bind: 'lan', auth: {" + PROXY + ", identityScopes: {}}, trustedProxies: ['10.0.0.5']}",
+            "gateway.auth.identityScopes: is not supported here, and would narrow who may come in",
+        ),
+        (
+            "{bind: 'lan', auth: {mode: 'trusted-proxy', trustedProxy: {cloudflareAccessOidc: {}}}}",
+            "gateway.auth.trustedProxy.cloudflareAccessOidc: is not supported here",
+        ),
+    ],
+)
+def test_a_proxy_that_would_let_in_nobody_or_too_many_is_refused(gateway: str, said: str) -> None:
+    assert said in refusal(gateway)
+
+
+# --- what wrong secrets cost
+
+
+def test_the_limits_are_stocks_where_the_file_says_nothing() -> None:
+    limits = resolve().rate_limit
+    assert (limits.max_attempts, limits.window_ms, limits.lockout_ms) == (10, 60_000, 300_000)
+    assert limits.exempt_loopback
+    assert resolve("{auth: {rateLimit: {maxAttempts: 3}}}").rate_limit.max_attempts == 3
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "'10'"])
+def test_a_limit_is_a_whole_number_from_one_up(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"rateLimit.maxAttempts is .* an integer of 1 or more"):
+        load("{auth: {rateLimit: {maxAttempts: " + value + "}}}")
+
+
 # --- the bind
 
 
@@ -178,9 +245,7 @@ def test_a_custom_bind_needs_an_address() -> None:
     ("gateway", "said"),
     [
         ("{mode: 'remote'}", "gateway.mode: a gateway of mode remote runs elsewhere"),
-        ("{tls: {enabled: true}}", "gateway.tls.enabled: TLS is not supported"),
         ("{tailscale: {mode: 'funnel'}}", "gateway.tailscale.mode: funnel is not supported"),
-        ("{auth: {mode: 'trusted-proxy'}}", "gateway.auth.mode: trusted-proxy is not supported"),
     ],
 )
 def test_what_would_be_unsafe_to_ignore_is_refused_with_its_line(gateway: str, said: str) -> None:
@@ -213,3 +278,44 @@ def test_another_pages_folder_is_looked_for_beside_the_file(tmp_path: Path) -> N
 def test_printing_flags_and_settings_shows_no_secret() -> None:
     flags = Flags(token="s3cret", password="s3cret")
     assert "s3cret" not in repr(flags) + repr(resolve_settings(load("{}"), {}, flags))
+
+
+# --- TLS
+
+
+def test_without_paths_the_certificate_is_where_stock_has_it() -> None:
+    assert resolve().tls is None
+    tls = resolve("{tls: {enabled: true}}").tls
+    assert tls is not None
+    folder = PATHS.state_dir / "gateway" / "tls"
+    assert (tls.certificate, tls.key) == (folder / "gateway-cert.pem", folder / "gateway-key.pem")
+    assert (tls.authorities, tls.make) == (None, True)
+
+
+def test_paths_of_the_certificate_stand_beside_the_file_or_in_the_home() -> None:
+    paths = "certPath: 'c.pem', keyPath: '~/k.pem', caPath: '/ca.pem'"
+    tls = resolve("{tls: {enabled: true, autoGenerate: false, " + paths + "}}", {"HOME": "/home/me"}).tls
+    assert tls is not None
+    assert (tls.certificate, tls.key) == (PATHS.state_dir / "c.pem", Path("/home/me/k.pem"))
+    assert (tls.authorities, tls.make) == (Path("/ca.pem"), False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ab" * 32,
+        "AB" * 32,
+        ":".join(["AB"] * 32),
+        "sha256:" + "ab" * 32,
+        "SHA256 Fingerprint=" + ":".join(["AB"] * 32),
+    ],
+)
+def test_a_fingerprint_may_be_written_as_any_tool_shows_it(text: str) -> None:
+    loaded = load("{remote: {tlsFingerprint: '" + text + "'}}")
+    assert loaded.config.gateway.remote.tls_fingerprint == "ab" * 32
+
+
+@pytest.mark.parametrize("text", ["ab" * 31, "ab" * 33, "sha1:" + "ab" * 20, "xy" * 32])
+def test_what_is_no_fingerprint_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"tlsFingerprint .* SHA-256 fingerprint"):
+        load("{remote: {tlsFingerprint: '" + text + "'}}")

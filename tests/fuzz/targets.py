@@ -16,10 +16,11 @@ import trio
 from trio.abc import Stream
 from trio.testing import MemoryReceiveStream, MemorySendStream, MockClock, memory_stream_pair
 
-from openclawd.auth.admission import Policy, decide
+from openclawd.auth.bearer import BearerVerdict
 from openclawd.auth.decisions import Admitted
 from openclawd.auth.devices import DeviceView
-from openclawd.auth.locality import Peer
+from openclawd.auth.locality import Peer, peer_from_headers
+from openclawd.auth.policy import Policy
 from openclawd.config.covered import uncovered
 from openclawd.config.edit import EditError, set_value, unset_value
 from openclawd.config.load import ConfigError, load_text
@@ -29,10 +30,14 @@ from openclawd.config.redact import REDACTED, redact, redact_text
 from openclawd.config.settings import Flags, resolve_settings
 from openclawd.config.syntax import Node, scan
 from openclawd.daemon.log import as_line
-from openclawd.gateway.connection import HANDSHAKE_TIMEOUT_S, REFUSAL_TIMEOUT_S, serve_connection
+from openclawd.gateway.connection import REFUSAL_TIMEOUT_S, serve_connection
+from openclawd.gateway.handshake import HANDSHAKE_TIMEOUT_S
 from openclawd.methods.method import AnyParams
 from openclawd.methods.table import METHODS
+from openclawd.net.bearer import Bearers
+from openclawd.net.guard import Caller, Guard
 from openclawd.net.http import Request, Response, serve_http, text
+from openclawd.net.refusal_log import RefusalLog
 from openclawd.net.routes import PageConfig, Readiness, Routes
 from openclawd.net.static import Site
 from openclawd.net.stream import UpgradedStream
@@ -52,6 +57,7 @@ from tests.auth.clients import (
     TOKEN,
     TOKEN_POLICY,
     attempt,
+    decide,
     paired,
 )
 from tests.auth.memory_store import MemoryStore
@@ -218,12 +224,15 @@ def _secrets(params: object) -> set[object]:
 
 async def _served(data: bytes) -> tuple[bytes, list[str]]:
     """What is answered to `data`, and the methods of the requests that were answered."""
-    routes = _routes()
+    refusals = RefusalLog(logging.getLogger("openclawd.fuzz"), now_s=lambda: 0.0)
+    guard = Guard(lambda: TOKEN_POLICY, refusals)
+    routes = _routes(refusals)
     methods: list[str] = []
 
     async def respond(request: Request) -> Response:
         methods.append(request.method)
-        return await routes.respond(request)
+        caller = guard.admit(request, peer_from_headers("127.0.0.1", 4711, request.headers))
+        return await routes.respond(request, caller) if isinstance(caller, Caller) else caller
 
     async def upgrade(stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
         assert data.endswith(trailing)
@@ -261,21 +270,29 @@ def _behind_response(answer: bytes, method: str) -> bytes:
     return bytes(peer.trailing_data[0])
 
 
-def _routes() -> Routes:
+class _Judge:
+    policy = TOKEN_POLICY
+
+    def judge_bearer(self, _peer: Peer, credential: str | None, _now_ms: int) -> BearerVerdict:
+        return BearerVerdict(credential == TOKEN, reason="token_mismatch")
+
+
+def _routes(refusals: RefusalLog) -> Routes:
     page = PageConfig(
         enabled=True,
         base_path="",
         assistant_name="A",
         assistant_avatar="A",
         assistant_agent_id="main",
-        auth_mode="token",
+        auth_mode=lambda: "token",
         server_version="1",
     )
     return Routes(
         page=page,
         site=Site(_SITE),
-        readiness=lambda: Readiness((), 1),
-        bearer_is_valid=lambda credential: credential == TOKEN,
+        readiness=lambda: Readiness((), 1, dict),
+        bearers=Bearers(_Judge(), now_ms=lambda: 0, refusals=refusals),
+        metrics=lambda: text(HTTPStatus.OK, "figures"),
         avatar_file=lambda agent_id: _SITE / "favicon.svg" if agent_id == "main" else None,
     )
 

@@ -11,7 +11,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from openclawd.events.event import Event
 from openclawd.events.hub import Hub
-from openclawd.gateway.client import Client
+from openclawd.gateway.client import GOODBYE_GRACE_S, Client
 from openclawd.gateway.flusher import Flusher
 from openclawd.gateway.router import Router
 from openclawd.methods.method import AnyParams, Call, Method, MethodTable
@@ -21,6 +21,7 @@ from openclawd.protocol.closes import SERVICE_RESTART, Close
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import ErrorCode, ErrorShape, RequestError, invalid_request
 from openclawd.protocol.websocket_frames import text_frame
+from openclawd.vitals.calls import CallCounts
 from tests.support.memory_socket import memory_socket
 
 TABLE = MethodTable()
@@ -87,7 +88,7 @@ class Table:
     async def serve(self, wire: TrioWebSocketWire, hub: Hub | None = None) -> None:
         wire.admitted()
         # None of these methods asks for a service.
-        router = Router(cast(Mapping[str, Method], TABLE.methods), cast(Services, None))
+        router = Router(cast(Mapping[str, Method], TABLE.methods), cast(Services, None), CallCounts())
         flusher = Flusher()
         self.client = Client(
             connection_id="c1",
@@ -379,3 +380,86 @@ async def test_a_droppable_event_is_dropped_for_a_client_that_does_not_read(
 
     assert dropped > 0
     assert still_here
+
+
+async def test_a_client_that_has_to_go_hears_nothing_new_however_slowly_it_reads(
+    autojump_clock: MockClock,
+) -> None:
+    """Who reads a byte now and then must not go on hearing by a credential that is void."""
+    table = Table()
+    half_mib = text_frame(b'"' + b"x" * 2**19 + b'"')
+    heard: list[str] = []
+    async with memory_socket(table.serve) as socket:
+        await answer(socket)
+        assert table.client is not None
+        for _ in range(60):
+            table.client.offer(half_mib, drop_if_slow=False)
+        await trio.sleep(1)
+        table.client.end(Close(4001, "client invalidated: device removed"))
+        table.client.offer(text_frame(b'"a secret"'), drop_if_slow=False)
+        try:
+            while True:
+                heard.append(await answer(socket))
+        except ConnectionClosed as closed:
+            reason = closed.reason
+
+    assert reason is not None
+    assert reason.code == 4001
+    assert "a secret" not in heard
+
+
+class StuckWire:
+    """A peer that takes nothing."""
+
+    def __init__(self) -> None:
+        self.closed: tuple[float, Close] | None = None
+
+    def admitted(self) -> None:
+        pass
+
+    def send_now(self, frames: bytes) -> bool:
+        return not frames
+
+    async def send(self, frames: bytes) -> None:
+        await trio.sleep_forever()
+
+    async def receive(self) -> str | bytes:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def watch(self) -> None:
+        await trio.sleep_forever()
+
+    async def close(self, close: Close) -> None:
+        self.closed = trio.current_time(), close
+
+
+async def test_a_client_that_has_to_go_and_reads_nothing_is_closed_within_seconds(
+    autojump_clock: MockClock,
+) -> None:
+    flusher, wire = Flusher(), StuckWire()
+    client = Client(
+        connection_id="c1",
+        wire_generation=4,
+        role="operator",
+        scopes=frozenset(),
+        credential="device-token",
+        caps=frozenset(),
+        device_id="d1",
+        wire=wire,
+        router=Router(cast(Mapping[str, Method], {}), cast(Services, None), CallCounts()),
+        flusher=flusher,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(flusher.serve)
+        nursery.start_soon(client.run)
+        client.greet(b'"hello"')
+        await trio.sleep(1)
+        client.end(Close(4001, "client invalidated: device removed"))
+        await trio.sleep(GOODBYE_GRACE_S + 1)
+        nursery.cancel_scope.cancel()
+
+    assert wire.closed == (
+        trio.current_time() - 1,
+        Close(4001, "client invalidated: device removed"),
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import cast
 
+import attrs
 import trio
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, WebSocketConnection
@@ -15,6 +16,7 @@ from openclawd.methods.method import Method
 from openclawd.methods.services import Services
 from openclawd.net.websocket import TrioWebSocketWire
 from openclawd.protocol.closes import SERVICE_RESTART
+from openclawd.vitals.calls import CallCounts
 from tests.support.memory_socket import memory_socket
 
 
@@ -38,7 +40,7 @@ class Door:
             caps=frozenset(),
             device_id=None,
             wire=wire,
-            router=Router(cast(Mapping[str, Method], {}), cast(Services, None)),
+            router=Router(cast(Mapping[str, Method], {}), cast(Services, None), CallCounts()),
             flusher=flusher,
         )
         client.greet(b'"hello"')
@@ -83,3 +85,22 @@ async def test_who_arrives_in_the_middle_of_the_goodbye_is_part_of_it(autojump_c
 
 async def test_without_anybody_the_goodbye_is_short(autojump_clock: MockClock) -> None:
     await Clients().dismiss(SERVICE_RESTART)
+
+
+@attrs.frozen(eq=False)
+class Dropping:
+    """As much of a client as is counted."""
+
+    dropped_events: int
+
+
+def test_what_was_dropped_for_a_client_still_counts_when_it_has_left() -> None:
+    clients = Clients()
+    slow = cast(Client, Dropping(3))
+    clients.add(slow)
+    clients.add(cast(Client, Dropping(4)))
+    assert clients.dropped_events == 7
+    clients.remove(slow)
+    clients.remove(slow)
+    assert clients.dropped_events == 7
+    assert len(list(clients)) == 1

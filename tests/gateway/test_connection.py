@@ -10,11 +10,14 @@ import trio
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from openclawd.auth.admission import Admission, Policy
+from openclawd.auth.admission import Admission
 from openclawd.auth.credentials import SharedAuth
 from openclawd.auth.devices import Devices
-from openclawd.auth.limiter import Limiter, LimitRules
+from openclawd.auth.holders import Holder
+from openclawd.auth.limiter import Limiter
 from openclawd.auth.locality import Peer
+from openclawd.auth.policy import Policy
+from openclawd.auth.tries import LimitRules
 from openclawd.config.secret import Secret
 from openclawd.events.hub import Hub
 from openclawd.events.subscriptions import Subscriptions
@@ -28,7 +31,9 @@ from openclawd.net.websocket import TrioWebSocketWire
 from openclawd.protocol.hello import PrivateFacts, SessionDefaults
 from openclawd.store.errors import StoreError
 from openclawd.vitals.announcer import PresenceAnnouncer
+from openclawd.vitals.calls import CallCounts
 from openclawd.vitals.health import AgentSummary, Health
+from openclawd.vitals.loop_lag import LoopLag
 from openclawd.vitals.presence import PresenceList
 from tests.auth.memory_store import MemoryStore
 from tests.support.device import Device
@@ -66,7 +71,13 @@ async def no_agents() -> list[AgentSummary]:
 async def desk(store: MemoryStore) -> Desk:
     hub = Hub()
     presence = PresenceList(gateway_version="1", now_ms=lambda: NOW_MS)
-    health = Health(measure=no_agents, publish=hub.publish, presence_version=lambda: 1, now_ms=lambda: NOW_MS)
+    health = Health(
+        measure=no_agents,
+        publish=hub.publish,
+        presence_version=lambda: 1,
+        event_loop=LoopLag().to_wire,
+        now_ms=lambda: NOW_MS,
+    )
     drawn = iter(range(1, 1000))
     devices = Devices(
         store,
@@ -83,7 +94,7 @@ async def desk(store: MemoryStore) -> Desk:
         hub=hub,
         subscriptions=Subscriptions(),
         clients=Clients(),
-        router=Router(cast(Mapping[str, Method], {}), cast(Services, None)),
+        router=Router(cast(Mapping[str, Method], {}), cast(Services, None), CallCounts()),
         flusher=Flusher(),
         presence=presence,
         announcer=PresenceAnnouncer(presence, publish=hub.publish, health_version=lambda: 1),
@@ -95,11 +106,12 @@ async def desk(store: MemoryStore) -> Desk:
             events=(),
             capabilities=(),
             session_defaults=lambda: SessionDefaults("main", "main", "agent:main:main", "per-sender"),
-            private=PrivateFacts("/c", "/s", "token"),
-            config_hash="h",
+            private=lambda: PrivateFacts("/c", "/s", "token"),
+            config_hash=lambda owns: "of all" if owns else "of what is shown",
             bundled_page=True,
             uptime_ms=lambda: 0,
         ),
+        decided=lambda _connection_id, _decision: None,
         now_ms=lambda: NOW_MS,
     )
 
@@ -211,7 +223,7 @@ async def test_a_device_that_is_removed_while_it_is_being_admitted_does_not_get_
         assert (await Visit(place).connect(socket, device))["ok"]
 
     async def remove() -> None:
-        assert await place.devices.remove(device.id, remover=("operator.admin",))
+        assert await place.devices.remove(device.id, Holder(("operator.admin",)))
 
     visit = Visit(place)
     async with trio.open_nursery() as nursery:

@@ -1,6 +1,7 @@
 """HTTP on memory streams: no socket, and a clock that jumps."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 
 import pytest
@@ -8,7 +9,7 @@ import trio
 from trio.abc import Stream
 from trio.testing import MockClock, memory_stream_pair
 
-from openclawd.net.http import Request, Response, serve_http, text
+from openclawd.net.http import Request, Response, Upgrade, serve_http, text
 from openclawd.net.stream import UpgradedStream
 from openclawd.net.websocket import accept_websocket
 
@@ -101,6 +102,64 @@ async def test_a_body_that_nobody_reads_is_not_waited_for(autojump_clock: MockCl
     answer = await exchange(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nstart")
 
     assert b"Connection: close" in answer
+
+
+async def test_garbage_behind_a_request_does_not_cost_it_its_answer(autojump_clock: MockClock) -> None:
+    answer = await exchange(b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n\x00\x01garbage\r\n\r\n" * 50)
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 2
+    assert b"HTTP/1.1 400 Bad Request\r\n" in answer
+
+
+async def test_every_request_but_the_first_waits_for_its_turn(autojump_clock: MockClock) -> None:
+    seen: list[str] = []
+
+    async def turn() -> None:
+        seen.append("turn")
+
+    async def respond(request: Request) -> Response:
+        seen.append(request.path)
+        return await echo(request)
+
+    ours, theirs = memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(serve_http, theirs, respond, no_upgrade, turn=turn))
+        await ours.send_all(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in (1, 2, 3)))
+        await ours.send_eof()
+        async for _ in ours:
+            pass
+
+    assert seen == ["/1", "turn", "/2", "turn", "/3"]
+
+
+async def test_who_holds_its_place_learns_how_far_a_connection_has_come(autojump_clock: MockClock) -> None:
+    async def stages(sent: bytes, *, upgrade: Upgrade = no_upgrade) -> list[str]:
+        seen: list[str] = []
+        ours, theirs = memory_stream_pair()
+        async with trio.open_nursery() as nursery:
+            reached = partial(
+                serve_http, theirs, echo, upgrade, reached=lambda stage: seen.append(stage.value)
+            )
+            nursery.start_soon(reached)
+            await ours.send_all(sent)
+            await ours.send_eof()
+            async for _ in ours:
+                pass
+        return seen
+
+    async def upgrade(stream: Stream, _request: Request, _head: bytes, _trailing: bytes) -> None:
+        await stream.aclose()
+
+    get = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert await stages(get) == ["open", "answering", "kept", "open"]
+    assert await stages(get + UPGRADE, upgrade=upgrade) == ["open", "answering", "kept", "open", "upgraded"]
+    assert await stages(b"garbage\r\n\r\n") == ["open", "leaving"]
+    assert await stages(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n") == [
+        "open",
+        "answering",
+        "leaving",
+    ]
 
 
 UPGRADE = (

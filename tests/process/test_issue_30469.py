@@ -54,6 +54,7 @@ async def test_the_same_page_without_the_token_is_told_what_is_missing(
         "code": "INVALID_REQUEST",
         "message": PASTE_IT,
         "details": {"code": "AUTH_TOKEN_MISSING", "authReason": "token_missing"},
+        "retryable": False,
     }
     assert refusal.close == (1008, PASTE_IT)
     (line,) = waits.gateway.decisions("refused", device=device.id)

@@ -192,6 +192,13 @@ SCOPES: Final[dict[str, str | None]] = {
     "device.pair.approve": "operator.pairing",
     "device.pair.reject": "operator.pairing",
     "device.pair.remove": "operator.pairing",
+    "device.pair.rename": "operator.pairing",
+    "device.token.rotate": "operator.pairing",
+    "device.token.revoke": "operator.pairing",
+    "node.pair.list": "operator.pairing",
+    "node.pair.approve": "operator.pairing",
+    "node.pair.reject": "operator.pairing",
+    "node.pair.remove": "operator.pairing",
     "config.get": "operator.read",
     "logs.tail": "operator.read",
     "channels.status": "operator.read",
@@ -347,6 +354,8 @@ async def test_the_hello_lists_the_events_that_come(gateway: GatewayProcess) -> 
         "health",
         "device.pair.requested",
         "device.pair.resolved",
+        "device.pair.changed",
+        "node.pair.resolved",
     }
 
 

@@ -132,7 +132,7 @@ async def test_a_message_that_never_ends_is_ended_whatever_its_fragments_weigh(
 
 async def test_a_message_of_too_many_fragments_is_closed_with_1009(gateway: GatewayProcess) -> None:
     async with admitted(gateway) as raw:
-        await raw.send(client_frame(b"{", first=TEXT) + client_frame(b"", first=CONTINUATION) * 80_000)
+        await raw.send(client_frame(b"{", first=TEXT) + client_frame(b"", first=CONTINUATION) * 150_000)
         await raw.until_the_end()
     assert close_of(raw.received) == 1009
 

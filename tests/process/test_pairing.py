@@ -142,7 +142,9 @@ async def test_asking_again_is_the_same_request_and_is_told_once(gateway: Gatewa
     assert len([frame for frame in told if frame["payload"]["deviceId"] == device.id]) == 1
 
 
-async def test_a_rejected_device_stays_out_and_may_ask_again(gateway: GatewayProcess) -> None:
+async def test_a_rejected_device_stays_out_and_hears_of_it_when_it_comes_again(
+    gateway: GatewayProcess,
+) -> None:
     device = Device()
     async with wire_client(gateway.port) as admin:
         await admin.connect(token=TOKEN)
@@ -155,9 +157,12 @@ async def test_a_rejected_device_stays_out_and_may_ask_again(gateway: GatewayPro
         for method in ("device.pair.approve", "device.pair.reject"):
             with pytest.raises(Refused, match="unknown requestId"):
                 await admin.call(method, {"requestId": first})
-    async with wire_client(gateway.port, headers=FROM_AFAR) as client:
-        second = (await client.refusal(token=TOKEN, device=device)).error["details"]["requestId"]
-    assert second != first
+    for _ in range(2):
+        async with wire_client(gateway.port, headers=FROM_AFAR) as client:
+            told = (await client.refusal(token=TOKEN, device=device, protocol=(4, 4))).error["details"]
+        assert (told["requestId"], told["pauseReconnect"], told["retryable"]) == (first, True, False)
+    listed = json.loads(gateway.command("devices", "list", "--json").stdout)
+    assert device.id not in {row["deviceId"] for row in listed["pending"]}
 
 
 async def test_a_v4_client_is_told_what_it_waits_for(gateway: GatewayProcess) -> None:
@@ -173,6 +178,9 @@ async def test_a_v4_client_is_told_what_it_waits_for(gateway: GatewayProcess) ->
                 "code": "PAIRING_REQUIRED",
                 "reason": "not-paired",
                 "remediationHint": str,
+                "recommendedNextStep": "wait_then_retry",
+                "retryable": True,
+                "pauseReconnect": False,
                 "deviceId": device.id,
                 "requestedRole": "operator",
                 "requestedScopes": ["operator.read"],
@@ -261,7 +269,7 @@ async def test_a_removed_device_is_sent_away_and_its_token_is_void(gateway: Gate
         token = (await page.connect(token=TOKEN, device=device, client=PAGE))["auth"]["deviceToken"]
         await admin.connect(token=TOKEN)
         assert await admin.call("device.pair.remove", {"deviceId": device.id}) == {"deviceId": device.id}
-        assert await page.closed() == (4001, "client invalidated: device removed")
+        assert await page.closed() == (1008, "unauthorized: device token mismatch (device removed)")
         with pytest.raises(Refused, match="unknown deviceId"):
             await admin.call("device.pair.remove", {"deviceId": device.id})
     async with wire_client(gateway.port, headers=headers) as page:

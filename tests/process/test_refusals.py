@@ -395,7 +395,7 @@ async def test_a_refusal_says_why_closes_and_is_logged_once(gateway: GatewayProc
     async with wire_client(gateway.port, headers=row.headers) as client:
         refusal = await client.refusal(device=Device() if row.device else None, **handshake)
         connections = [frame for frame in client.seen if frame["type"] == "res"]
-    assert refusal.error == {"code": row.code, "message": row.message} | (
+    assert refusal.error == {"code": row.code, "message": row.message, "retryable": False} | (
         {"details": row.details} if row.details is not None else {}
     )
     assert refusal.close == (row.close, row.message[:123])
@@ -414,6 +414,7 @@ async def test_a_first_request_that_is_not_connect_is_refused(gateway: GatewayPr
     assert answer["error"] == {
         "code": "INVALID_REQUEST",
         "message": "invalid handshake: first request must be connect",
+        "retryable": False,
     }
 
 
@@ -472,7 +473,11 @@ V4_ROWS = [
     Row(
         "a foreign page",
         ORIGIN_NOT_ALLOWED,
-        details={"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": "origin not allowed"},
+        details={
+            "code": "CONTROL_UI_ORIGIN_NOT_ALLOWED",
+            "reason": "origin not allowed",
+            "command": "openclawd config set openclawd.publicOrigin https://evil.example",
+        },
         device=True,
         headers=origin("https://evil.example"),
         handshake={"token": TOKEN, "client": PAGE},
@@ -480,7 +485,11 @@ V4_ROWS = [
     Row(
         "a page without an origin",
         ORIGIN_NOT_ALLOWED,
-        details={"code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": "origin missing or invalid"},
+        details={
+            "code": "CONTROL_UI_ORIGIN_NOT_ALLOWED",
+            "reason": "origin missing or invalid",
+            "command": "openclawd dashboard",
+        },
         device=True,
         handshake={"token": TOKEN, "client": PAGE},
     ),
@@ -520,5 +529,10 @@ async def test_a_v4_refusal_has_its_own_details(gateway: GatewayProcess, row: Ro
         refusal = await client.refusal(
             device=Device() if row.device else None, protocol=(4, 4), **dict(row.handshake)
         )
-    assert refusal.error == {"code": row.code, "message": row.message, "details": row.details}
+    assert refusal.error == {
+        "code": row.code,
+        "message": row.message,
+        "details": row.details,
+        "retryable": False,
+    }
     assert refusal.close == (1008, row.message[:123])

@@ -147,9 +147,7 @@ def test_a_port_in_use_is_75_and_told_by_whom() -> None:
 # --- the state on disk
 
 
-@pytest.mark.parametrize(
-    "name", ["", "gateway.lock", "logs", "logs/openclawd.log", "gateway.sock", "openclawd.sqlite3"]
-)
+@pytest.mark.parametrize("name", ["", "gateway.lock", "logs", "logs/openclawd.log", "openclawd.sqlite3"])
 def test_a_place_that_cannot_be_written_is_78_and_named(name: str) -> None:
     with gateway_process(start=False) as gateway:
         place = gateway.state / "openclawd" / name

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.process.waiting import PATIENCE_S, Waits
+from tests.support.raw_websocket import close_of
 
 pytestmark = pytest.mark.process
 
@@ -14,6 +15,12 @@ def test_a_websocket_that_never_sends_connect_is_told_so_and_logged(waits: Waits
     lines = waits.gateway.decisions("refused", reason="handshake-timeout")
     assert [(line["closeCode"], line["closeReason"]) for line in lines] == [silence.close]
     assert lines[0]["conn"]
+
+
+def test_a_first_message_of_a_byte_a_second_ends_like_silence(waits: Waits) -> None:
+    answer = waits.slow_frame.result(PATIENCE_S)
+    assert close_of(answer) == 1008
+    assert answer.endswith(b"handshake timeout: no connect request")
 
 
 def test_a_request_head_that_takes_too_long_is_cut_off(waits: Waits) -> None:

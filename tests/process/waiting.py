@@ -16,6 +16,7 @@ from tests.process.clients import READ_ONLY, origin
 from tests.support.device import Device
 from tests.support.forwarder import forwarder
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
+from tests.support.raw_websocket import UPGRADE, client_frame
 from tests.support.wire_client import wire_client
 
 # Longer than the longest of them, the 30 s of a tick, on a busy machine.
@@ -36,6 +37,7 @@ class Waits:
 
     gateway: GatewayProcess
     silent_websocket: "Future[Silence]" = attrs.Factory(Future)
+    slow_frame: "Future[bytes]" = attrs.Factory(Future)
     slow_head: "Future[bytes]" = attrs.Factory(Future)
     silent_socket: "Future[bytes]" = attrs.Factory(Future)
     idle_keep_alive: "Future[bytes]" = attrs.Factory(Future)
@@ -46,6 +48,8 @@ class Waits:
         with trio.move_on_after(PATIENCE_S):
             async with forwarder(self.gateway.port) as port, trio.open_nursery() as nursery:
                 nursery.start_soon(_fulfil, self.silent_websocket, _silent_websocket, port)
+                slow = UPGRADE + client_frame(b"x" * 1000)[:8]
+                nursery.start_soon(_fulfil, self.slow_frame, _until_closed, self.gateway.port, slow, 60)
                 nursery.start_soon(_fulfil, self.slow_head, _until_closed, self.gateway.port, b"GET / HT", 8)
                 nursery.start_soon(_fulfil, self.silent_socket, _until_closed, self.gateway.port, b"", 0)
                 request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"

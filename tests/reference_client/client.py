@@ -77,6 +77,11 @@ class ReferenceClient:
         """What the projection shows: messages and runs."""
         return dict(await self._ask("projection"))
 
+    async def upgrade(self, *scopes: str) -> dict[str, Any]:
+        """Ask for these scopes by the client's own GatewayScopeUpgrade, and wait; a report `pending` comes
+        before, and a reconnect follows an approval."""
+        return dict(await self._ask("upgrade", scopes=scopes))
+
     async def stop(self) -> None:
         """Disconnect for good."""
         await self._ask("stop")

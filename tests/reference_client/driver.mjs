@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import {
   GatewayClient,
+  GatewayScopeUpgrade,
   createSessionProjection,
   getGatewaySessionMessageSubscriptionCoordinator,
   projectLiveSessionMessage,
@@ -52,6 +53,7 @@ const hostDeps = {
 };
 
 let client;
+let started;
 let projection;
 const describe = (error) => ({
   message: error.message,
@@ -84,6 +86,7 @@ async function snapshot(sessionKey, limit) {
 
 const commands = {
   start(options) {
+    started = options;
     client = new GatewayClient({
       minProtocol: 4,
       maxProtocol: 4,
@@ -122,6 +125,22 @@ const commands = {
   projection({ id }) {
     const { messages, runs } = projection;
     report("answer", { id, payload: { messages, runs } });
+  },
+  // As a page does it: the upgrade's token takes the stored one's place, and the next connection brings it.
+  async upgrade({ id, scopes }) {
+    const upgrade = new GatewayScopeUpgrade({
+      request: (method, params, options) => client.request(method, params, options),
+      tokenStore: {
+        store: ({ role, token, scopes: granted }) => hostDeps.storeDeviceAuthToken({ role, token, scopes: granted }),
+      },
+      reconnect: () => {
+        client.stop();
+        commands.start({ ...started, token: undefined, scopes });
+      },
+    });
+    const binding = { clientId: started.clientName, deviceId: identity().deviceId, role: "operator" };
+    const onPending = (requestId) => report("pending", { requestId });
+    report("answer", { id, payload: await upgrade.requestScopeUpgrade({ binding, scopes, onPending }) });
   },
   async stop({ id }) {
     await client.stopAndWait({ timeoutMs: 5000 });

@@ -1,5 +1,7 @@
 """Devices and pairing requests survive a restart."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from openclawd.store.database import open_database
@@ -18,7 +20,23 @@ async def test_devices_and_requests_are_there_after_a_restart(tmp_path: Path) ->
         await store.put_request("r2", {"requestId": "r2"})
         await store.delete_request("r2")
     async with open_database(path) as database:
-        assert await DeviceStore(database).load() == ([{"id": "d1", "role": "node"}], [{"requestId": "r1"}])
+        devices, requests = await DeviceStore(database).load()
+    assert devices == [("d1", b'{"id":"d1","role":"node"}')]
+    assert requests == [("r1", b'{"requestId":"r1"}')]
+
+
+async def test_a_damaged_row_is_given_back_as_it_lies_there(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite3"
+    async with open_database(path):
+        pass
+    with closing(sqlite3.connect(path)) as file, file:
+        rows = [("a", "{"), ("b", b"\xff\x00"), ("c", 7), (None, "nobody's"), (b"\xfe", "{}")]
+        file.executemany("INSERT INTO devices (device_id, document) VALUES (?, ?)", rows)
+    async with open_database(path) as database:
+        devices, _ = await DeviceStore(database).load()
+    assert sorted(devices) == [
+        ("", b"nobody's"), ("a", b"{"), ("b", b"\xff\x00"), ("c", b"7"), ("\ufffd", b"{}"),
+    ]  # fmt: skip
 
 
 async def test_forgetting_what_is_unknown_is_no_error(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ _RESULTS: Final = {
     "commands.list": "CommandsListResult",
     "config.schema": "ConfigSchemaResponse",
     "config.schema.lookup": "ConfigSchemaLookupResult",
+    "device.scopes.requestUpgrade": "ScopeUpgradeRegistration",
+    "device.scopes.waitUpgrade": "ScopeUpgradeResult",
     "device.token.rotate": "DeviceTokenRotateResult",
     "models.list": "ModelsListResult",
     "sessions.create": "SessionsCreateResult",

@@ -13,7 +13,10 @@ async def forwarder(target_port: int) -> AsyncGenerator[int, None]:
     """Forward a port of 127.0.0.1 to `target_port` there; gives that port."""
 
     async def forward(near: trio.SocketStream) -> None:
-        far = await trio.open_tcp_stream("127.0.0.1", target_port)
+        try:
+            far = await trio.open_tcp_stream("127.0.0.1", target_port)
+        except OSError:
+            return  # nobody is there: what was accepted is closed
         async with near, far, trio.open_nursery() as nursery:
             nursery.start_soon(_copy, near, far)
             nursery.start_soon(_copy, far, near)

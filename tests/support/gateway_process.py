@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,8 @@ class GatewayProcess:
         self.port = free_port()
         self.token = TOKEN
         self.process: subprocess.Popen[bytes] | None = None
+        tls = config.get("gateway", {}).get("tls", {}) if isinstance(config, Mapping) else {}
+        self.tls = bool(tls.get("enabled"))
         self._environment = environment
         state.mkdir(parents=True, exist_ok=True)
         text = config if isinstance(config, str) else json.dumps(config)
@@ -44,7 +47,12 @@ class GatewayProcess:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/"
+
+    @property
+    def certificate(self) -> Path:
+        """The one that it made, with TLS."""
+        return self.state / "gateway" / "tls" / "gateway-cert.pem"
 
     @property
     def log_lines(self) -> list[dict[str, Any]]:
@@ -71,14 +79,23 @@ class GatewayProcess:
             check=False,
         )
 
-    def start(self, *arguments: str, shell: str = "", wait: bool = True) -> None:
-        """Start the process and wait until it is ready. `shell` is done before: `ulimit -n 256`, say."""
+    def start(self, *arguments: str, shell: str = "", wait: bool = True, terminal: int | None = None) -> None:
+        """Start the process and wait until it is ready. `shell` is done before: `ulimit -n 256`, say. It has
+        no terminal, whoever runs the tests, or `terminal`.
+        """
         command = [*self.program, "gateway", "--port", str(self.port), *arguments]
         if shell:
             command = ["/bin/sh", "-c", f'{shell} && exec "$@"', "sh", *command]
+        if terminal is not None:
+            command = ["setsid", "--ctty", *command]
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self.process = subprocess.Popen(
-                command, env=self._env(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+                command,
+                env=self._env(),
+                stdin=subprocess.DEVNULL if terminal is None else terminal,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=terminal is None,
             )
         if wait:
             self.wait_until_ready()
@@ -89,7 +106,9 @@ class GatewayProcess:
             assert self.process is not None
             assert self.process.poll() is None, f"the gateway has ended: {self.output}"
             try:
-                with urlopen(f"{self.url}readyz", timeout=2) as answer:
+                # Whose certificate it is, is not asked here.
+                context = ssl._create_unverified_context() if self.tls else None
+                with urlopen(f"{self.url}readyz", timeout=2, context=context) as answer:
                     if answer.status == 200:
                         return
             except OSError:

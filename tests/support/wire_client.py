@@ -2,6 +2,7 @@
 
 import json
 import math
+import ssl
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
@@ -48,6 +49,9 @@ class WireClient:
 
     contract: ClassVar[Contract | None] = None
     """The published one, where it could be fetched."""
+
+    heard: ClassVar[list[str | bytes] | None] = None
+    """Every message that clients receive is put here too, where there is a list."""
 
     def __init__(self, socket: WebSocketConnection) -> None:
         self._socket = socket
@@ -129,6 +133,8 @@ class WireClient:
         return await self.response(await self.request(method, params))
 
     def _checked(self, message: str | bytes) -> dict[str, Any]:
+        if WireClient.heard is not None:
+            WireClient.heard.append(message)
         frame: dict[str, Any] = json.loads(message)
         method = self._asked.get(frame.get("id", ""))
         if method == "connect" and frame.get("ok"):
@@ -238,11 +244,19 @@ async def wire_client(
     host_header: str | None = None,
     headers: Sequence[tuple[str, str]] = (),
     resource: str = "/",
+    source: str | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[WireClient, None]:
-    """An open WebSocket to `host:port`; the Host header is what the URL says, or `host_header`."""
+    """An open WebSocket to `host:port`; the Host header is what the URL says, or `host_header`.
+
+    `source` is the address it comes from; 127.0.0.0/8 has many.
+    """
     raw = [(name.encode(), value.encode()) for name, value in headers]
     with trio.fail_after(PATIENCE_S):
-        stream = await trio.open_tcp_stream(host, port)
+        transport = await trio.open_tcp_stream(host, port, local_address=source)
+    stream: trio.SocketStream | trio.SSLStream[trio.SocketStream] = transport
+    if tls is not None:
+        stream = trio.SSLStream(transport, tls, server_hostname="localhost", https_compatible=True)
     try:
         async with trio.open_nursery() as reader_nursery:
             with trio.fail_after(PATIENCE_S):

@@ -1,37 +1,21 @@
 // What needs a person, between the conversation and the message box: a device that waits, a gateway that does not answer.
 
-import { arrange, byId, h } from "../dom.js";
-import { browserName } from "../format.js";
-import { fingerprint } from "../identity.js";
-import { explain } from "../refusals.js";
+import { announce, arrange, byId, commandLine, h } from "../dom.js";
+import { describeRequest, nameOf } from "../devices.js";
+import { explainLoss } from "../refusals.js";
 
 // A restart is over by then; before that the pill says enough.
 const PATIENCE_MS = 4_000;
 
-const SCOPE_WORDS = {
-  "operator.read": "reading",
-  "operator.write": "sending messages",
-  "operator.approvals": "answering approvals",
-  "operator.pairing": "letting devices in",
-};
-
-function describe(request) {
-  const scopes = request.scopes ?? [];
-  const rights = scopes.includes("operator.admin") ? "everything"
-    : scopes.map((scope) => SCOPE_WORDS[scope] ?? scope).join(", ") || "nothing yet";
-  const kind = request.role === "node" ? "as a node of this gateway" : `to be allowed ${rights}`;
-  const from = request.remoteIp ? `From ${request.remoteIp}` : "From this computer";
-  return `${from}, device ${fingerprint(request.deviceId)}, ${kind}.`;
-}
-
 export class Dock {
   #dock = byId("dock");
-  #devices = new Map();
+  #waiting = null;
+  #waitingKey;
   #lost = null;
   #since = 0;
   #question = null;
 
-  /** actions: {approve(requestId), reject(requestId), retry()} */
+  /** actions: {approve(requestId), reject(requestId), showDevices(), retry()} */
   constructor(actions) {
     this.actions = actions;
     setInterval(() => this.#drawLost(), 500);
@@ -44,17 +28,26 @@ export class Dock {
     this.#drawLost();
   }
 
+  /** Who waits at the door: one is asked about here, several are one notice. */
   devices(requests) {
-    const wanted = new Set(requests.map((request) => request.requestId));
-    for (const id of this.#devices.keys()) if (!wanted.has(id)) this.#devices.delete(id);
-    for (const request of requests) {
-      if (!this.#devices.has(request.requestId)) this.#devices.set(request.requestId, this.#deviceCard(request));
-    }
+    const [first] = requests;
+    const key = requests.length > 1 ? String(requests.length) : first?.requestId;
+    if (key === this.#waitingKey) return;
+    this.#waitingKey = key;
+    if (first) announce(requests.length > 1 ? `${requests.length} devices want to connect` : `${nameOf(first)} wants to connect`);
+    this.#waiting = !first ? null : requests.length > 1 ? this.#crowdCard(requests.length) : this.#deviceCard(first);
     this.#arrange();
   }
 
+  #crowdCard(number) {
+    return h("section", { class: "ask", "aria-label": "Devices wait for approval" },
+      h("strong", {}, `${number} devices want to connect`),
+      h("div", { class: "row" },
+        h("button", { type: "button", class: "btn primary", onclick: () => this.actions.showDevices() }, "Show them")));
+  }
+
   #deviceCard(request) {
-    const name = request.displayName || browserName(request.platform ?? "") || "A device";
+    const name = nameOf(request);
     const trouble = h("p", { class: "why", role: "alert", hidden: true });
     const decide = (what) => async () => {
       for (const button of card.querySelectorAll("button")) button.disabled = true;
@@ -66,7 +59,7 @@ export class Dock {
     };
     const card = h("section", { class: "ask", "aria-label": "A device waits for approval" },
       h("strong", {}, request.isRepair ? `${name} asks for more access` : `${name} wants to connect`),
-      h("p", { class: "muted" }, describe(request)),
+      h("p", { class: "muted" }, describeRequest(request)),
       trouble,
       h("div", { class: "row" },
         h("button", { type: "button", class: "btn primary", onclick: decide("approve") }, "Approve"),
@@ -113,30 +106,21 @@ export class Dock {
       this.#arrange();
       return;
     }
-    if (!this.#lost) {
-      this.#lost = h("section", { class: "ask calm", "aria-label": "Connection" },
+    const { title, text, command } = explainLoss(state);
+    if (this.#lost?.dataset.command !== (command ?? "")) {
+      this.#lost = h("section", { class: "ask calm", "aria-label": "Connection", "data-command": command ?? "" },
         h("p", {}, h("strong"), h("span")),
+        command && commandLine(command),
         h("div", { class: "row" },
           h("button", { type: "button", class: "btn", onclick: () => this.actions.retry() }, "Try now")));
       this.#arrange();
     }
-    const [title, text] = this.#lostWords(state);
     const [strong, span] = this.#lost.firstElementChild.children;
-    if (strong.textContent !== title) strong.textContent = title;
+    if (strong.textContent !== `${title}. `) strong.textContent = `${title}. `;
     if (span.textContent !== text) span.textContent = text;
   }
 
-  #lostWords(state) {
-    if (state.refusal) {
-      const { title, text } = explain(state.refusal);
-      return [`${title}. `, text];
-    }
-    if (navigator.onLine === false) return ["This computer is offline. ", "The page goes on by itself when the network is back."];
-    if (state.stopped) return ["The gateway was stopped. ", "The page goes on by itself when it runs again."];
-    return ["The gateway does not answer. ", "The page keeps trying; nothing you typed is lost."];
-  }
-
   #arrange() {
-    arrange(this.#dock, [this.#lost, ...this.#devices.values(), this.#question?.card].filter(Boolean));
+    arrange(this.#dock, [this.#lost, this.#waiting, this.#question?.card].filter(Boolean));
   }
 }

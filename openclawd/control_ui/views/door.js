@@ -1,22 +1,33 @@
 // What stands in place of the chat when a person has to do something first: give a secret, approve this browser
 // elsewhere, or mend what the gateway refused. One sentence, one thing to do.
 
-import { byId, copyButton, h } from "../dom.js";
-import { tokenIn } from "../credentials.js";
+import { byId, commandLine, h } from "../dom.js";
 import { browserName } from "../format.js";
 import { currentDeviceId, fingerprint } from "../identity.js";
-import { explain, explainGate, explainPairing } from "../refusals.js";
+import { explain, explainPairing } from "../refusals.js";
+import { Gate } from "./gate.js";
 
-const commandLine = (command) =>
-  h("div", { class: "command" }, h("code", {}, command), copyButton(() => command, "Copy the command"));
+/** Plain http beyond this computer: it works, and whoever is in between can read it. Three ways that are safer. */
+function notEncrypted() {
+  const port = location.port || "80";
+  return h("details", { class: "muted small" },
+    h("summary", {}, "This connection is not encrypted"),
+    h("p", {}, "Others in the same network can read what goes over it, the token too. To encrypt it, do this on the " +
+      "gateway's computer, restart it and open the page with https:"),
+    commandLine("openclawd config set gateway.tls.enabled true"),
+    h("p", {}, "Or come through a tunnel, and open ", h("code", {}, `http://localhost:${port}`), " here:"),
+    commandLine(`ssh -L ${port}:localhost:${port} ${location.hostname}`));
+}
 
 export class Door {
   #card = byId("door-card");
+  #gate;
   #shown = "";
 
   /** actions: {give(kind, value), retry(), renew()} */
   constructor(actions) {
     this.actions = actions;
+    this.#gate = new Gate(actions.give);
   }
 
   /** Whether a person has to do something before the gateway lets this page in. */
@@ -28,65 +39,36 @@ export class Door {
   show(state) {
     if (!this.needed(state)) {
       this.#busy(true);
+      if (state.name === "online") this.#gate.leave();
       return;
     }
-    const shown = JSON.stringify([state.name, state.kind, state.turnedDown, state.refusal?.message, state.refusal?.details]);
+    const shown = JSON.stringify([state.name, state.kind, state.turnedDown, state.replaced, state.refusal?.message,
+      state.refusal?.details]);
     this.#busy(false);
     // The same thing twice: a poll for the approval must not take the focus or the selection away.
     if (shown === this.#shown && state.name === "approval") return;
     this.#shown = shown;
-    this.#card.replaceChildren(...this[`draw_${state.name}`](state));
+    this.#card.replaceChildren(...this[`draw_${state.name}`](state),
+      ...(isSecureContext || state.name === "refused" ? [] : [notEncrypted()]));
     this.#card.querySelector("[data-focus]")?.focus();
   }
 
   #busy(busy) {
     const button = this.#card.querySelector("button.primary");
     if (button) button.disabled = busy;
+    this.#gate.isBusy = busy;
   }
 
   draw_gate(state) {
-    const { kind } = state;
-    const isPassword = kind === "password";
-    const why = explainGate(state);
-    const field = h("input", {
-      id: "secret", type: "password", required: true, "data-focus": true, spellcheck: "false", autocapitalize: "off",
-      autocomplete: isPassword ? "current-password" : "off", "aria-describedby": why ? "why" : null,
-      "aria-invalid": why ? "true" : null,
-    });
-    const reveal = h("button", { type: "button", class: "link", "aria-pressed": "false" }, "Show");
-    reveal.addEventListener("click", () => {
-      const hidden = field.type === "password";
-      field.type = hidden ? "text" : "password";
-      reveal.textContent = hidden ? "Hide" : "Show";
-      reveal.setAttribute("aria-pressed", String(hidden));
-      field.focus();
-    });
-    const submit = (event) => {
-      event.preventDefault();
-      const value = isPassword ? field.value : tokenIn(field.value);
-      if (value) this.actions.give(kind, value);
-    };
-    return [
-      h("h1", {}, isPassword ? "Enter the gateway's password" : "Connect to your gateway"),
-      isPassword
-        ? h("p", {}, "It is asked once: this browser then keeps an access of its own.")
-        : h("p", {}, "Paste the gateway's token, or the whole link that ", h("code", {}, "openclawd dashboard"), " prints."),
-      h("form", { onsubmit: submit },
-        // A password manager keeps a password under a name.
-        isPassword && h("input", { type: "text", autocomplete: "username", value: "openclawd", hidden: true }),
-        h("label", { for: "secret" }, isPassword ? "Password" : "Token"),
-        h("div", { class: "field" }, field, reveal),
-        why && h("p", { id: "why", class: "why dotted", role: "alert" }, h("span", { class: "dot bad" }), h("span", {}, why)),
-        h("button", { class: "btn primary" }, "Connect")),
-    ];
+    return this.#gate.draw(state);
   }
 
-  draw_approval({ refusal, turnedDown }) {
+  draw_approval({ refusal, turnedDown, replaced }) {
     const me = `${browserName(navigator.userAgent)}, ${fingerprint(currentDeviceId())}`;
     if (turnedDown) {
       return [
         h("h1", {}, "The request was turned down"),
-        h("p", {}, "Somebody rejected this browser, or the request was replaced. It does not ask again by itself."),
+        h("p", {}, "Somebody rejected this browser. It does not ask again by itself."),
         h("button", { type: "button", class: "btn primary", "data-focus": true, onclick: () => this.actions.retry() }, "Ask again"),
       ];
     }
@@ -95,9 +77,10 @@ export class Door {
       h("h1", {}, "Waiting for approval"),
       h("p", {}, explainPairing(refusal), " Approve it once on the gateway's computer:"),
       commandLine(id ? `openclawd devices approve ${id}` : "openclawd devices list"),
+      replaced && h("p", { class: "muted" }, "The request before this one is no more: this is a new one."),
       h("p", { class: "muted" }, "Or press Approve on a page that is already connected. This page goes on by itself."),
       h("p", { class: "muted small dotted" }, h("span", { class: "dot wait" }), h("span", {}, `This browser: ${me}`)),
-    ];
+    ].filter(Boolean);
   }
 
   draw_refused({ refusal }) {

@@ -1,0 +1,174 @@
+"""This machine's gateway, as `openclawd doctor` finds it: its config, its process, its socket, its secret."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from openclawd.cli.failure import Failure
+from openclawd.cli.finding import Finding, failed, note, ok
+from openclawd.cli.place import Place
+from openclawd.cli.posture import exposure, files
+from openclawd.config.paths import resolve_paths
+from openclawd.config.problems import ConfigError
+
+if TYPE_CHECKING:
+    from openclawd.cli.rpc import Rpc
+    from openclawd.config.secret import Secret
+    from openclawd.config.settings import GatewaySettings
+
+# On its own machine, a gateway that is well answers within milliseconds.
+_ASK_TIMEOUT_MS: Final = 2_000
+
+
+class OwnGateway:
+    """Lazily: nothing is asked before somebody wants to know."""
+
+    def __init__(self, arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+        self._arguments = arguments
+        self._environ = environ
+        self._paths = resolve_paths(environ)
+        self._settings: GatewaySettings | None = None
+        self._running: Mapping[str, Any] | None = None
+        self.place: Place | None = None
+        """Where a browser on this machine finds the page; None when there is nothing to visit."""
+
+    def findings(self) -> Iterator[Finding]:
+        """The config and the process; afterwards `place` is known."""
+        yield self._read_config()
+        try:
+            self._running = self._ask_over_socket(_status)
+        except Failure as failure:
+            yield self._not_running(failure)
+            return
+        running = self._running
+        yield ok("gateway", f"running, process {running.get('pid')}, version {running.get('version')}")
+        if running.get("authMode") == "trusted-proxy":
+            said = "people come through a proxy that names them: go its way"
+            public = self._settings.public_origin if self._settings is not None else None
+            yield note("way in", said, f"openclawd doctor --url {public or 'https://…'}")
+            return
+        self.place = self._place(running)
+
+    def secret(self) -> Iterator[tuple[Finding, dict[str, "Secret"]]]:
+        """What commands and people here would present, if it is the one that the gateway asks for."""
+        mode = str((self._running or {}).get("authMode"))
+        if mode not in {"token", "password"} or self._settings is None:
+            return
+        secret = self._settings.token if mode == "token" else self._settings.password
+        if not secret:
+            said = f"the gateway asks for a {mode}, and the config here has none"
+            cure = "give it: openclawd doctor --token-file FILE" if mode == "token" else None
+            yield failed("secret", said, cure or "give it: openclawd doctor --password-file FILE"), {}
+        elif self._is_right(secret):
+            yield ok("secret", f"the {mode} that is known here is the gateway's"), {mode: secret}
+        else:
+            said = (
+                f"the {mode} that is known here is not the one that the gateway asks for: the config or the"
+                " environment has changed since it started, or it was started with another"
+            )
+            yield failed("secret", said, "openclawd gateway reload"), {}
+
+    def notes(self) -> Iterator[Finding]:
+        """What is open wider than it need be."""
+        yield from exposure(self._running or {})
+        yield from files(self._paths)
+
+    def given(self) -> tuple[dict[str, "Secret"], str | None]:
+        """With --url: the secrets that were given by hand, and the certificate that is expected there."""
+        from openclawd.cli.target import endpoints
+
+        words = vars(self._arguments)
+        # The page's URL and the socket's name the same gateway.
+        url = (
+            str(words["url"]).replace("http", "ws", 1)
+            if str(words["url"]).startswith("http")
+            else words["url"]
+        )
+        endpoint = next(endpoints(argparse.Namespace(**{**words, "url": url}), self._environ))
+        secrets = {"token": endpoint.token, "password": endpoint.password}
+        pin = endpoint.pin
+        return {kind: each for kind, each in secrets.items() if each}, pin.sha256 if pin is not None else None
+
+    def fingerprint(self) -> str | None:
+        """The certificate that the running gateway shows, as 64 hex digits."""
+        shown = (self._running or {}).get("tlsFingerprint")
+        if not isinstance(shown, str):
+            return None
+        from openclawd.cli.tls import plain
+
+        return plain(shown)
+
+    def record(self, mark: str) -> Mapping[str, object] | None:
+        """This machine's gateway's own record of the try that gave `mark` as its version."""
+
+        async def ask(rpc: "Rpc") -> Any:
+            return await rpc.ask("gateway.admissions", {})
+
+        try:
+            recent = self._ask_over_socket(ask).get("recent", [])
+        except Failure:
+            return None
+        return next((record for record in recent if record.get("version") == mark), None)
+
+    # --- asking
+
+    def _read_config(self) -> Finding:
+        from openclawd.cli.target import given_flags, settings_for
+
+        file = self._paths.config_file
+        try:
+            flags = given_flags(self._arguments) if not self._arguments.url else None
+            self._settings = settings_for(self._paths, self._environ, flags)
+        except ConfigError as error:
+            return failed("config", error.text(), "openclawd config validate")
+        return ok("config", str(file) if file.exists() else f"{file} does not exist: all defaults")
+
+    def _not_running(self, failure: Failure) -> Finding:
+        from openclawd.daemon.port_holder import port_holder
+
+        if self._settings is not None and (holder := port_holder(self._settings.port)) is not None:
+            port = self._settings.port
+            said = f"not running, and port {port} is held by {holder}"
+            return failed("gateway", said, f"stop that, or: openclawd config set gateway.port {port + 1}")
+        return failed("gateway", f"not running: {failure.message}", failure.cure or "openclawd gateway")
+
+    def _is_right(self, secret: "Secret") -> bool:
+        from openclawd.auth.secret_proof import secret_proof
+
+        nonce = str(uuid4())
+
+        async def ask(rpc: "Rpc") -> Any:
+            params = {"nonce": nonce, "proof": secret_proof(secret, nonce)}
+            return await rpc.ask("gateway.secret.check", params)
+
+        try:
+            return self._ask_over_socket(ask).get("matches") is True
+        except Failure:
+            return False
+
+    def _ask_over_socket(self, conversation: Any) -> Any:
+        """Over the local socket only: there it is this machine's gateway for certain, and knows us."""
+        from openclawd.cli.failure import NotRunning
+        from openclawd.cli.rpc import converse
+        from openclawd.cli.target import local_socket
+
+        found = list(local_socket(self._paths))
+        if not found:
+            raise NotRunning(f"there is no gateway for {self._paths.state_dir}", cure="openclawd gateway")
+        return converse(found, conversation, timeout_ms=_ASK_TIMEOUT_MS)
+
+    def _place(self, running: Mapping[str, Any]) -> Place | None:
+        from openclawd.daemon.link import reachable
+
+        port, address = running.get("port"), running.get("address")
+        if not isinstance(port, int) or not isinstance(address, str):
+            return None  # another gateway than openclawd, which does not say
+        base = self._settings.control_ui.base_path if self._settings is not None else ""
+        return Place(reachable(address), port, running.get("tlsFingerprint") is not None, f"{base}/")
+
+
+async def _status(rpc: "Rpc") -> dict[str, Any]:
+    from openclawd.cli.gateway import running_gateway
+
+    return await running_gateway(rpc)

@@ -1,0 +1,62 @@
+"""What is open wider than it need be: who can reach the gateway, how it knows them, who can read its files.
+
+Everything here works, so it is a note; the command that closes it stands beside it.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from openclawd.cli.finding import Finding, note
+from openclawd.config.paths import Paths
+
+_OTHERS: Final = 0o077
+_OTHERS_ENTER: Final = 0o011
+
+
+def exposure(running: Mapping[str, Any]) -> Iterator[Finding]:
+    """Of a running gateway, by what its `status` tells administrators."""
+    bind = str(running.get("bind", "loopback"))
+    # What comes over a tailnet is encrypted by it.
+    exposed = bind not in {"loopback", "tailnet"} and not str(running.get("address", "")).startswith(
+        ("127.", "::1")
+    )
+    if exposed and running.get("tlsFingerprint") is None:
+        said = f"the network can reach the gateway (bind {bind}), and reads along: there is no TLS"
+        yield note("exposed", said, "openclawd config set gateway.tls.enabled true")
+    if running.get("authMode") == "none":
+        said = "auth mode none: every program and every user of this machine may come in"
+        yield note("auth", said, "openclawd config set gateway.auth.mode token")
+    if running.get("strongSecret") is False:
+        yield weak_secret(str(running.get("authMode")), exposed=exposed)
+
+
+def weak_secret(mode: str, *, exposed: bool) -> Finding:
+    """A secret that somebody could guess; the limiter holds guessers back, and its owner with them."""
+    reach = "and the network can try" if exposed else "so wrong ones slow the right one, too"
+    if mode == "password":
+        said = f"a password can be guessed, {reach}; a token that the gateway makes cannot"
+        return note("secret", said, "openclawd config set gateway.auth.mode token")
+    said = f"the token is short or regular enough to be guessed, {reach}"
+    return note("secret", said, "openclawd gateway token rotate")
+
+
+def files(paths: Paths) -> Iterator[Finding]:
+    """Files that other users of this machine can read."""
+    folder = _mode(paths.state_dir)
+    if folder is not None and folder & _OTHERS:
+        said = f"others can look into {paths.state_dir} (mode {folder:04o})"
+        yield note("state folder", said, f"chmod 700 {shlex.quote(str(paths.state_dir))}")
+    config, around = _mode(paths.config_file), _mode(paths.config_file.parent)
+    if config is not None and config & _OTHERS and (around is None or around & _OTHERS_ENTER):
+        said = f"others can read {paths.config_file} (mode {config:04o}), where the secrets are"
+        yield note("config file", said, f"chmod 600 {shlex.quote(str(paths.config_file))}")
+
+
+def _mode(path: Path) -> int | None:
+    """The permission bits; None where there is nothing, or nothing that we may look at."""
+    try:
+        return path.stat().st_mode & 0o7777
+    except OSError:
+        return None

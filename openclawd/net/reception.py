@@ -1,0 +1,345 @@
+"""Who is in: in the lobby, in a handshake, or as a client.
+
+The lobby is the kernel's backlog continued, and costs hardly more: a socket that nobody has said anything on
+has no task, no buffers and no TLS. Once its first bytes are here it waits for its turn (net/turns.py), a few
+of which are given in each round of the event loop, so that no flood makes the loop late. With its turn it
+gets one of the handshake slots, which bound the memory that strangers can take; as a client it leaves it
+again, and is never sent away.
+
+Lobby and slots make room by the same rules (net/slots.py). Who has to go is told so in a word, if that needs
+no waiting: 503 where HTTP expects one, a close with 1013 on a WebSocket. The log hears of it once a flood and
+not once a connection.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import attrs
+import trio
+
+from openclawd.auth.hosts import IpNetwork, parse_address
+from openclawd.net.silence import Silence
+from openclawd.net.slots import Full, Slots, Stage
+from openclawd.net.turns import Turns
+
+# Sockets that nobody has said anything on, or whose turn has not come: some two KiB each.
+LOBBY_MAX: Final = 3072
+# Connections in their handshake. A household needs ten, and an office whose clients all come back at once is
+# through in a second. Each may hold what net/stream.py reads of a stranger: this bounds the memory.
+HANDSHAKES_MAX: Final = 1024
+# Over the local socket: commands of the owner's own.
+LOCAL_MAX: Final = 128
+# Handshakes that begin in one round of the event loop: each costs most of a millisecond.
+TURNS_A_ROUND: Final = 4
+# Browsers open a socket or two before they need them, and open others when these are gone.
+SILENCE_S: Final = 15.0
+# A flood is told of a second after its first victim, and every ten for as long as it lasts.
+FIRST_TOLD_S: Final = 1.0
+TOLD_EVERY_S: Final = 10.0
+# To who must go, or cannot come in, before his request is here.
+BUSY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 29\r\nConnection: close\r\n\r\nThe gateway is busy for now.\n"
+)
+
+# <netinet/tcp.h>: the peer has sent its FIN.
+_CLOSE_WAIT: Final = 8
+_IN_HANDSHAKE: Final = frozenset((Stage.OPEN, Stage.WAITING, Stage.UPGRADED, Stage.DECIDING))
+_log = logging.getLogger("openclawd.listener")
+
+
+@attrs.define(eq=False, repr=False)
+class Connection:
+    """One accepted connection. Who serves it says how far it has come."""
+
+    socket: socket.socket
+    source: str | None
+    _reception: "Reception"
+    goodbye: Callable[[], None] | None
+    """Says it, without waiting, to a peer that is in the middle of its handshake."""
+
+    stage: Stage = Stage.OPEN
+    scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
+    _stream: trio.SocketStream | None = None
+    _turn: trio.Event | None = None
+
+    @property
+    def stream(self) -> trio.SocketStream:
+        """The transport, for who serves it."""
+        if self._stream is None:
+            self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(self.socket))
+        return self._stream
+
+    def reached(self, stage: Stage) -> None:
+        """It has come to `stage`."""
+        if stage is not self.stage:
+            self.stage = stage
+            self._reception.reached(self, stage)
+
+    async def turn(self) -> None:
+        """Wait for another turn: it wants more than its first one was for."""
+        self._turn = trio.Event()
+        self._reception.wants_turn(self)
+        await self._turn.wait()
+
+    def has_turn(self) -> bool:
+        """Let it go on; False when it has not begun."""
+        if self._turn is None:
+            return False
+        self._turn.set()
+        return True
+
+    def settled(self) -> None:
+        """It is a client's now; unless there is one too many, and it ends."""
+        self._reception.settled(self)
+
+    def end(self) -> None:
+        """Close it now, with the word that it is owed."""
+        self.scope.cancel()
+        if self.goodbye is not None and self.stage in _IN_HANDSHAKE:
+            self.goodbye()
+        if self._stream is None:
+            self.socket.close()
+        else:
+            self._stream.socket.close()
+
+
+class Reception:
+    """The connections of some listeners."""
+
+    def __init__(
+        self,
+        *,
+        lobby: int,
+        places: int,
+        clients_max: int,
+        source: Callable[[str], str | None],
+        busy: bytes = BUSY,
+    ) -> None:
+        """`source` tells what an address counts as (see Slots). `busy` is said to who must go before his
+        request is here.
+        """
+        self._lobby = Slots[Connection](lobby)
+        self._slots = Slots[Connection](places)
+        self._places = lobby + places
+        self._clients: set[Connection] = set()
+        self._clients_max = clients_max
+        self._source = source
+        self._busy = busy
+        self._silence = Silence[Connection]()
+        self._turns = Turns[Connection]()
+        self._wanted = trio.Event()
+        self._changed = trio.Event()
+        self._flooded = trio.Event()
+        self.evicted = 0
+        self.refused = 0
+        self._told = (0, 0)
+
+    @property
+    def strangers(self) -> int:
+        """Connections that are nobody's yet."""
+        return len(self._lobby) + len(self._slots)
+
+    # --- from the door to a client
+
+    async def receive(self, newcomer: socket.socket, address: str) -> None:
+        """Let him into the lobby, once there is room; closes him where he may not wait for it."""
+
+        def say_busy() -> None:
+            with suppress(OSError):
+                os.write(newcomer.fileno(), self._busy)  # the socket does not block
+
+        connection = Connection(newcomer, self._source(address), self, say_busy)
+        if await self._place(connection, self._lobby):
+            self._silence.begin(connection)
+        else:
+            connection.end()
+
+    async def listen(self) -> None:
+        """Put whose first bytes are here among those who wait for a turn; for ever."""
+        while True:
+            await self._silence.wait_broken()
+            for connection in self._silence.broken():
+                if _has_spoken(connection.socket):
+                    connection.stage = Stage.WAITING
+                    self._lobby.move(connection, Stage.WAITING)
+                    self.wants_turn(connection)
+                else:
+                    self._let_go(connection)
+
+    def wants_turn(self, connection: Connection) -> None:
+        """It has something to be done for it."""
+        self._turns.wait(connection, connection.source)
+        self._wanted.set()
+
+    async def give_turns(self, start: Callable[[Connection], None]) -> None:
+        """Call `start` for each whose turn has come, with a slot for it; for ever."""
+        while True:
+            while not self._turns:
+                self._wanted = trio.Event()
+                await self._wanted.wait()
+            given = 0
+            while self._turns and given < TURNS_A_ROUND:
+                connection = self._turns.next()
+                if connection.has_turn():
+                    given += 1
+                elif _has_hung_up(connection.socket):
+                    self._let_go(connection)
+                else:
+                    given += 1
+                    await self._begin(connection, start)
+            await trio.lowlevel.checkpoint()
+
+    def _let_go(self, connection: Connection) -> None:
+        """Somebody in the lobby has left, or says nothing."""
+        self._silence.end(connection)
+        self._lobby.give_back(connection)
+        connection.socket.close()
+        self._changed.set()
+
+    async def _begin(self, connection: Connection, start: Callable[[Connection], None]) -> None:
+        placed = await self._place(connection, self._slots)
+        if not self._lobby.give_back(connection):
+            self._slots.give_back(connection)  # had to go while he waited for his slot
+        elif placed:
+            connection.stage = Stage.OPEN
+            start(connection)
+        else:
+            connection.end()
+        self._changed.set()
+
+    def reached(self, connection: Connection, stage: Stage) -> None:
+        """See Connection.reached."""
+        self._slots.move(connection, stage)
+        self._changed.set()
+
+    def settled(self, connection: Connection) -> None:
+        """See Connection.settled."""
+        if not self._slots.give_back(connection):
+            return  # evicted in this very turn
+        self._changed.set()
+        if len(self._clients) < self._clients_max:
+            connection.goodbye = None
+            self._clients.add(connection)
+            return
+        _log.warning("no room for another client", extra={"fields": {"clients": len(self._clients)}})
+        connection.end()
+
+    def give_back(self, connection: Connection) -> None:
+        """The connection has ended."""
+        self._slots.give_back(connection)
+        self._clients.discard(connection)
+        self._changed.set()
+
+    async def send_away_the_silent(self) -> None:
+        """Close who says nothing for too long; for ever."""
+        while True:
+            for connection in await self._silence.wait_longer_than(SILENCE_S):
+                self._let_go(connection)
+
+    async def _place(self, connection: Connection, slots: Slots[Connection]) -> bool:
+        """A place in `slots`, once there is one; False when he may not wait for it."""
+        while (outcome := slots.take(connection, connection.source)) is Full.WAIT:
+            self._flooded.set()
+            if self._changed.is_set():
+                self._changed = trio.Event()
+            try:
+                await self._changed.wait()
+            except trio.Cancelled:
+                connection.socket.close()
+                raise
+        if outcome is Full.REFUSE:
+            self.refused += 1
+            self._flooded.set()
+            return False
+        if isinstance(outcome, Connection):
+            self.evicted += 1
+            self._flooded.set()
+            self._silence.end(outcome)
+            self._turns.give_up(outcome, outcome.source)
+            outcome.end()
+        return True
+
+    def close(self) -> None:
+        """Close what is left in the lobby, at the end of everything."""
+        self._silence.close()
+        for connection in self._lobby:
+            connection.socket.close()
+
+    # --- the log
+
+    async def tell_of_floods(self) -> None:
+        """One line a flood, and one more every ten seconds for as long as it lasts; for ever."""
+        while True:
+            await self._flooded.wait()
+            await trio.sleep(FIRST_TOLD_S)
+            self._flooded = trio.Event()
+            self._tell()
+            await trio.sleep(TOLD_EVERY_S)
+
+    def _tell(self) -> None:
+        evicted, refused = self.evicted - self._told[0], self.refused - self._told[1]
+        self._told = (self.evicted, self.refused)
+        fields: dict[str, object] = {"evicted": evicted, "refused": refused}
+        fields |= {"strangers": self.strangers, "places": self._places}
+        largest = self._lobby.largest() or self._slots.largest()
+        if largest is not None:
+            fields |= {"mostFrom": largest[0], "holds": largest[1]}
+        fields["clients"] = len(self._clients)
+        _log.warning("more strangers than places; who is missed least has to go", extra={"fields": fields})
+
+
+def receptions(
+    descriptors: int, *, trusted_proxies: Callable[[], tuple[IpNetwork, ...]], busy: bytes = BUSY
+) -> tuple[Reception, Reception]:
+    """Those of the network and of the local socket, which a flood from the network does not touch.
+
+    They share the connections that there are `descriptors` for.
+    """
+    local = min(LOCAL_MAX, descriptors // 4)
+    lobby = min(LOBBY_MAX, descriptors // 6)
+    places = min(HANDSHAKES_MAX, descriptors // 8)
+    return (
+        Reception(
+            lobby=lobby,
+            places=places,
+            clients_max=descriptors - lobby - places - local,
+            source=lambda address: source_of(address, trusted_proxies()),
+            busy=busy,
+        ),
+        Reception(lobby=local // 4, places=local // 4, clients_max=local // 2, source=lambda _: None),
+    )
+
+
+def source_of(address: str, trusted_proxies: tuple[IpNetwork, ...]) -> str | None:
+    """What an address counts as: IPv4 itself, IPv6 its /64; None for a trusted proxy, who stands for many."""
+    if not trusted_proxies and ":" not in address:
+        return address or None
+    parsed = parse_address(address)
+    if parsed is None or any(parsed in network for network in trusted_proxies):
+        return None
+    return str(parsed) if parsed.version == 4 else f"{parsed.exploded[:19]}::/64"
+
+
+def _has_hung_up(peer: socket.socket) -> bool:
+    """Whether the peer has ended the connection already, where the kernel tells (tcp(7), TCP_INFO)."""
+    if peer.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
+        return False
+    try:
+        return peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSE_WAIT
+    except OSError:
+        return True
+
+
+def _has_spoken(peer: socket.socket) -> bool:
+    """Whether there is something to read; False when the peer is gone."""
+    try:
+        return peer.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True  # the kernel thought better of it: a checksum was wrong (select(2), bugs)
+    except OSError:
+        return False
