@@ -38,12 +38,17 @@ def is_silent(case: Case, missing: str) -> bool:
     """Whether presenting the shared secret on this machine was the human act. Where there is no secret, only
     a page that this gateway served itself, or a program, may be taken for the owner.
     """
-    if missing not in _SILENT or not case.locality.is_local:
+    if missing not in _SILENT:
         return False
     origin = case.attempt.peer.origin
     if case.shared.mode == "none":
+        if not case.locality.is_local:
+            return False
         return origin is None or equals_host(origin, case.locality.host, case.locality.scheme)
-    return case.judgement.by_secret and (origin is None or case.is_control_ui or case.is_webchat)
+    if not (case.locality.at_loopback and case.judgement.by_secret):
+        return False
+    # The page's Origin has passed: it is this gateway's own, or one that its owner listed.
+    return origin is None or case.is_control_ui or case.is_webchat
 
 
 def pairing_ask(case: Case, device: ProvenDevice) -> PairingAsk:

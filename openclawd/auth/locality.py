@@ -70,13 +70,15 @@ class Peer:
 @attrs.frozen
 class Locality:
     """`address` is the best known one, for logs and limits; `host` is the Host that the client asked for,
-    `scheme` (http, https) how, where that is known.
+    `scheme` (http, https) how, where that is known. `at_loopback`: local, but for the page's Origin; it may
+    have come through a proxy that hides itself.
     """
 
     address: str
     host: str | None
     is_local: bool
     scheme: str | None = None
+    at_loopback: bool = False
 
 
 def peer_from_headers(
@@ -114,19 +116,19 @@ def locate(
 ) -> Locality:
     """Resolve the client behind `peer`."""
     if peer.unix_uid is not None:
-        return Locality("unix", peer.host_header, is_local=True)
+        return Locality("unix", peer.host_header, is_local=True, at_loopback=True)
     address = parse_address(peer.address)
     if address is None:
         return Locality(peer.address, peer.host_header, is_local=False)
     if not within(address, trusted_proxies):
-        local = (
-            address.is_loopback
-            and not peer.forwarded
-            and _asks_for_loopback(peer.host_header)
-            and _may_be_local(peer.origin)
+        here = address.is_loopback and not peer.forwarded and _asks_for_loopback(peer.host_header)
+        return Locality(
+            str(address),
+            peer.host_header,
+            is_local=here and _may_be_local(peer.origin),
+            scheme="https" if peer.tls else None,
+            at_loopback=here,
         )
-        scheme = "https" if peer.tls else None
-        return Locality(str(address), peer.host_header, is_local=local, scheme=scheme)
     host = _last(peer.forwarded_host) or peer.host_header
     proto = (_last(peer.forwarded_proto) or "").lower()
     # Nobody who comes through a proxy is local: a client can put a loopback address into the headers itself.

@@ -50,5 +50,5 @@ class Policy:
         found = locate(peer, trusted_proxies=self.trusted_proxies, allow_real_ip=self.allow_real_ip)
         if peer.unix_uid is not None and not self.is_owner(peer):
             # Another user of this machine is a stranger here.
-            return attrs.evolve(found, is_local=False)
+            return attrs.evolve(found, is_local=False, at_loopback=False)
         return found

@@ -35,7 +35,8 @@ export class Calls {
         reject(new Disconnected(`${method} was not answered in ${Math.round(timeoutMs / 1000)} s`));
       }, timeoutMs);
       this.#pending.set(id, { resolve, reject, timer });
-      socket.send(frame);
+      // One that is closing takes nothing any more, and its end fails what waits.
+      if (socket.readyState === WebSocket.OPEN) socket.send(frame);
     });
   }
 

@@ -94,7 +94,7 @@ def test_the_scheme_is_known_from_our_own_tls_or_a_trusted_proxy(seen: Peer, sch
 
 
 def test_a_unix_socket_is_on_this_machine() -> None:
-    assert locate(Peer("", unix_uid=1000)) == Locality("unix", None, is_local=True)
+    assert locate(Peer("", unix_uid=1000)) == Locality("unix", None, is_local=True, at_loopback=True)
 
 
 def test_an_address_that_is_none_is_not_local() -> None:

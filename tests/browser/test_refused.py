@@ -116,7 +116,9 @@ def test_a_page_that_has_to_wait_tries_once_by_itself_and_then_leaves_it_to_the_
     chat.is_online()
 
 
-def test_an_old_link_makes_a_known_browser_wait_for_nothing(visitor: Visitor, gateway: GatewayProcess) -> None:
+def test_an_old_link_makes_a_known_browser_wait_for_nothing(
+    visitor: Visitor, gateway: GatewayProcess
+) -> None:
     chat = visitor.blank()
     chat.witness.lives_at(gateway.url)
     line = Switchboard(chat.page)

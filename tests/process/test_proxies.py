@@ -52,7 +52,8 @@ class Way:
 WAYS: Final = (
     # What the proxy keeps to itself cannot be known; at a loopback name it looks like a forwarded port.
     Way("no headers, at an address", "127.0.0.1:PORT", (), front.NOTHING),
-    Way("no headers, at a name", "gw.test:PORT", (SET + "http://gw.test:PORT", APPROVE), front.NOTHING),
+    # Nothing tells it from a forwarded port: who holds the secret there is the owner.
+    Way("no headers, at a name", "gw.test:PORT", (SET + "http://gw.test:PORT",), front.NOTHING),
     Way("the Host only, at a name", "gw.test:PORT", (SET + "http://gw.test:PORT", APPROVE), front.HOST),
     Way("a proxy that is not trusted", "gw.test:PORT", (SET + "http://gw.test:PORT", APPROVE)),
     Way(
