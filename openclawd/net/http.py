@@ -161,10 +161,12 @@ async def _next_head(
 ) -> h11.Request | None:
     """The next request, or None when the peer left or was too slow."""
     if not connection.trailing_data[0]:
-        with trio.move_on_after(KEEP_ALIVE_S) as idle:
-            connection.receive_data(bytes(await stream.receive_some(RECEIVE_BYTES)))
-        if idle.cancelled_caught:
+        data = b""
+        with trio.move_on_after(KEEP_ALIVE_S):
+            data = bytes(await stream.receive_some(RECEIVE_BYTES))
+        if not data:
             return None
+        connection.receive_data(data)
     reached(Stage.OPEN)
     await turn()
     with trio.move_on_after(HEAD_TIMEOUT_S):

@@ -75,7 +75,7 @@ def _open(reception: Reception, handler: Handler, connection_nursery: trio.Nurse
     connection_nursery.start_soon(reception.listen)
     connection_nursery.start_soon(reception.give_turns, start)
     connection_nursery.start_soon(reception.send_away_the_silent)
-    connection_nursery.start_soon(reception.tell_of_floods)
+    connection_nursery.start_soon(reception.floods.tell)
 
 
 async def _accept_loop(listening: socket.socket, reception: Reception) -> None:

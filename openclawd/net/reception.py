@@ -21,9 +21,11 @@ from typing import Final
 import attrs
 import trio
 
-from openclawd.auth.hosts import IpNetwork, parse_address
+from openclawd.auth.hosts import IpNetwork
+from openclawd.net.floods import Floods
 from openclawd.net.silence import Silence
 from openclawd.net.slots import Full, Slots, Stage
+from openclawd.net.sources import source_of
 from openclawd.net.turns import Turns
 
 # Sockets that nobody has said anything on, or whose turn has not come: some two KiB each.
@@ -37,9 +39,8 @@ LOCAL_MAX: Final = 128
 TURNS_A_ROUND: Final = 4
 # Browsers open a socket or two before they need them, and open others when these are gone.
 SILENCE_S: Final = 15.0
-# A flood is told of a second after its first victim, and every ten for as long as it lasts.
-FIRST_TOLD_S: Final = 1.0
-TOLD_EVERY_S: Final = 10.0
+# Who has ended his side after so long wants no answer any more; sooner, it is a way to say that all is said.
+HUNG_UP_AFTER_S: Final = 0.25
 # To who must go, or cannot come in, before his request is here.
 BUSY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -63,16 +64,21 @@ class Connection:
     """Says it, without waiting, to a peer that is in the middle of its handshake."""
 
     stage: Stage = Stage.OPEN
+    waits_since: float = 0.0
+    """For its first turn (trio.current_time)."""
+
     scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
-    _stream: trio.SocketStream | None = None
+    stream: trio.SocketStream = attrs.field(init=False)
+    """The transport, once it has begun."""
+
+    _begun: bool = False
     _turn: trio.Event | None = None
 
-    @property
-    def stream(self) -> trio.SocketStream:
-        """The transport, for who serves it."""
-        if self._stream is None:
-            self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(self.socket))
-        return self._stream
+    def begin(self) -> None:
+        """Its turn has come."""
+        self._begun = True
+        self.stage = Stage.OPEN
+        self.stream = trio.SocketStream(trio.socket.from_stdlib_socket(self.socket))
 
     def reached(self, stage: Stage) -> None:
         """It has come to `stage`."""
@@ -102,10 +108,10 @@ class Connection:
         self.scope.cancel()
         if self.goodbye is not None and self.stage in _IN_HANDSHAKE:
             self.goodbye()
-        if self._stream is None:
-            self.socket.close()
+        if self._begun:
+            self.stream.socket.close()
         else:
-            self._stream.socket.close()
+            self.socket.close()
 
 
 class Reception:
@@ -134,10 +140,7 @@ class Reception:
         self._turns = Turns[Connection]()
         self._wanted = trio.Event()
         self._changed = trio.Event()
-        self._flooded = trio.Event()
-        self.evicted = 0
-        self.refused = 0
-        self._told = (0, 0)
+        self.floods = Floods(self._facts)
 
     @property
     def strangers(self) -> int:
@@ -165,6 +168,7 @@ class Reception:
             await self._silence.wait_broken()
             for connection in self._silence.broken():
                 if _has_spoken(connection.socket):
+                    connection.waits_since = trio.current_time()
                     connection.stage = Stage.WAITING
                     self._lobby.move(connection, Stage.WAITING)
                     self.wants_turn(connection)
@@ -187,12 +191,16 @@ class Reception:
                 connection = self._turns.next()
                 if connection.has_turn():
                     given += 1
-                elif _has_hung_up(connection.socket):
+                elif self._has_left(connection):
                     self._let_go(connection)
                 else:
                     given += 1
                     await self._begin(connection, start)
             await trio.lowlevel.checkpoint()
+
+    def _has_left(self, connection: Connection) -> bool:
+        waited_s = trio.current_time() - connection.waits_since
+        return waited_s > HUNG_UP_AFTER_S and _has_hung_up(connection.socket)
 
     def _let_go(self, connection: Connection) -> None:
         """Somebody in the lobby has left, or says nothing."""
@@ -206,7 +214,7 @@ class Reception:
         if not self._lobby.give_back(connection):
             self._slots.give_back(connection)  # had to go while he waited for his slot
         elif placed:
-            connection.stage = Stage.OPEN
+            connection.begin()
             start(connection)
         else:
             connection.end()
@@ -231,6 +239,7 @@ class Reception:
 
     def give_back(self, connection: Connection) -> None:
         """The connection has ended."""
+        self._turns.give_up(connection, connection.source)
         self._slots.give_back(connection)
         self._clients.discard(connection)
         self._changed.set()
@@ -244,7 +253,7 @@ class Reception:
     async def _place(self, connection: Connection, slots: Slots[Connection]) -> bool:
         """A place in `slots`, once there is one; False when he may not wait for it."""
         while (outcome := slots.take(connection, connection.source)) is Full.WAIT:
-            self._flooded.set()
+            self.floods.hold_up()
             if self._changed.is_set():
                 self._changed = trio.Event()
             try:
@@ -253,44 +262,27 @@ class Reception:
                 connection.socket.close()
                 raise
         if outcome is Full.REFUSE:
-            self.refused += 1
-            self._flooded.set()
+            self.floods.refuse()
             return False
         if isinstance(outcome, Connection):
-            self.evicted += 1
-            self._flooded.set()
+            self.floods.evict()
             self._silence.end(outcome)
             self._turns.give_up(outcome, outcome.source)
             outcome.end()
         return True
+
+    def _facts(self) -> dict[str, object]:
+        facts: dict[str, object] = {"strangers": self.strangers, "places": self._places}
+        largest = self._lobby.largest() or self._slots.largest()
+        if largest is not None:
+            facts |= {"mostFrom": largest[0], "holds": largest[1]}
+        return facts | {"clients": len(self._clients)}
 
     def close(self) -> None:
         """Close what is left in the lobby, at the end of everything."""
         self._silence.close()
         for connection in self._lobby:
             connection.socket.close()
-
-    # --- the log
-
-    async def tell_of_floods(self) -> None:
-        """One line a flood, and one more every ten seconds for as long as it lasts; for ever."""
-        while True:
-            await self._flooded.wait()
-            await trio.sleep(FIRST_TOLD_S)
-            self._flooded = trio.Event()
-            self._tell()
-            await trio.sleep(TOLD_EVERY_S)
-
-    def _tell(self) -> None:
-        evicted, refused = self.evicted - self._told[0], self.refused - self._told[1]
-        self._told = (self.evicted, self.refused)
-        fields: dict[str, object] = {"evicted": evicted, "refused": refused}
-        fields |= {"strangers": self.strangers, "places": self._places}
-        largest = self._lobby.largest() or self._slots.largest()
-        if largest is not None:
-            fields |= {"mostFrom": largest[0], "holds": largest[1]}
-        fields["clients"] = len(self._clients)
-        _log.warning("more strangers than places; who is missed least has to go", extra={"fields": fields})
 
 
 def receptions(
@@ -313,16 +305,6 @@ def receptions(
         ),
         Reception(lobby=local // 4, places=local // 4, clients_max=local // 2, source=lambda _: None),
     )
-
-
-def source_of(address: str, trusted_proxies: tuple[IpNetwork, ...]) -> str | None:
-    """What an address counts as: IPv4 itself, IPv6 its /64; None for a trusted proxy, who stands for many."""
-    if not trusted_proxies and ":" not in address:
-        return address or None
-    parsed = parse_address(address)
-    if parsed is None or any(parsed in network for network in trusted_proxies):
-        return None
-    return str(parsed) if parsed.version == 4 else f"{parsed.exploded[:19]}::/64"
 
 
 def _has_hung_up(peer: socket.socket) -> bool:

@@ -19,8 +19,8 @@ from openclawd.net.tls import TlsStream
 from openclawd.protocol.closes import TOO_BIG
 from openclawd.protocol.websocket_frames import close_frame
 
-# A message of 25 MiB comes in fewer pieces over the smallest packets, and so does one of 4 MiB in fragments of
-# 64 bytes. The library counts the bytes of the fragments it keeps, and not the fragments, which may be empty.
+# Twice what 25 MiB over the smallest packets are, or 4 MiB in fragments of 64 bytes. The library counts the
+# bytes of the fragments that it keeps, and not the fragments, which may be empty.
 MAX_PIECES: Final = 131_072
 # For a peer that broke the protocol to take the close frame that says so.
 LAST_WORDS_TIMEOUT_S: Final = 1.0

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -54,7 +53,7 @@ def fuzzing_client() -> Path:
 def _install(python: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as work:
         tools = Path(work) / "tools"
-        venv.create(tools, with_pip=True)
+        _run(Path(sys.executable), "-m", "venv", str(tools))
         _run(tools / "bin" / "python", "-m", "pip", "install", "--quiet", VIRTUALENV)
         _run(tools / "bin" / "virtualenv", "--quiet", "--python", str(python), str(folder))
     _run(folder / "bin" / "pip", "install", "--quiet", "--requirement", str(REQUIREMENTS))

@@ -6,13 +6,15 @@ from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from openclawd.auth.locality import parse_proxies
 from openclawd.net.listener import Handler, Listeners, close_listeners, serve_listeners
-from openclawd.net.reception import BUSY, Connection, Reception, source_of
+from openclawd.net.reception import BUSY, HUNG_UP_AFTER_S, SILENCE_S, Connection, Reception
 from openclawd.net.slots import Stage
+from openclawd.net.sources import source_of
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def reception(
@@ -100,7 +102,7 @@ async def test_a_silent_socket_makes_room_with_a_503() -> None:
         first, *_ = [await peers.come() for _ in range(3)]
 
         assert await end_of(first) == BUSY
-        assert (into.evicted, into.strangers) == (1, 2)
+        assert (into.floods.evicted, into.strangers) == (1, 2)
 
 
 async def test_a_handshake_makes_room_and_ends_with_its_task() -> None:
@@ -142,7 +144,7 @@ async def test_a_client_leaves_its_place_and_is_never_sent_away() -> None:
             await peers.come(b"x")
 
         assert handled.connections[0].scope.cancel_called is False
-        assert (into.strangers, into.evicted) == (2, 2)
+        assert (into.strangers, into.floods.evicted) == (2, 2)
 
 
 async def test_one_client_too_many_is_told_so() -> None:
@@ -165,10 +167,10 @@ async def test_while_decisions_fill_the_places_the_next_waits_for_the_first_that
         handled.connections[0].settled()
         await trio.testing.wait_all_tasks_blocked(0.01)
 
-        assert (begun, len(handled.connections), into.evicted) == (2, 3, 0)
+        assert (begun, len(handled.connections), into.floods.evicted) == (2, 3, 0)
 
 
-async def test_who_hangs_up_while_he_waits_is_let_go() -> None:
+async def test_who_hangs_up_while_he_waits_is_let_go(mock_clock: MockClock) -> None:
     handled, into = Handled(stage=Stage.DECIDING), reception(places=1)
     async with served(handled, into) as peers:
         await peers.come(b"x")
@@ -177,11 +179,33 @@ async def test_who_hangs_up_while_he_waits_is_let_go() -> None:
         silent = await peers.come()
         await silent.aclose()
         await trio.testing.wait_all_tasks_blocked(0.01)
+        mock_clock.jump(2 * HUNG_UP_AFTER_S)
         handled.connections[0].settled()
         await trio.testing.wait_all_tasks_blocked(0.01)
 
         # The first of them had his turn already and was waiting for his place.
         assert (len(handled.connections), into.strangers) == (2, 1)
+
+
+async def test_who_says_at_once_that_all_is_said_is_served() -> None:
+    handled = Handled()
+    async with served(handled, reception()) as peers:
+        peer = await peers.come()
+        await peer.send_all(b"x")
+        await peer.send_eof()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+
+    assert len(handled.connections) == 1
+
+
+async def test_a_silent_socket_is_closed_in_the_end(mock_clock: MockClock) -> None:
+    into = reception()
+    async with served(Handled(), into) as peers:
+        silent = await peers.come()
+        mock_clock.jump(SILENCE_S)
+
+        assert await end_of(silent) == b""
+        assert into.strangers == 0
 
 
 async def test_a_turn_for_more_comes_in_the_circle_of_the_sources() -> None:

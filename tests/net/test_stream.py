@@ -75,3 +75,31 @@ async def test_a_peer_that_is_gone_breaks_the_stream() -> None:
             stream.write_now(b"hello")
         with pytest.raises(trio.BrokenResourceError):
             await stream.send_all(b"more")
+
+
+async def test_a_last_word_goes_out_without_waiting_and_nothing_behind_it() -> None:
+    ours, theirs = socket_pair()
+    async with ours, theirs:
+        stream = UpgradedStream(ours, b"", b"")
+
+        stream.write_last(b"goodbye")
+
+        assert await received(theirs, 7) == b"goodbye"
+        with pytest.raises(trio.BrokenResourceError):
+            stream.write_now(b"more")
+
+
+async def test_a_last_word_is_not_said_in_the_middle_of_another() -> None:
+    ours, theirs = socket_pair()
+    async with ours, theirs:
+        stream = UpgradedStream(ours, b"", b"")
+        much = b"x" * 4_000_000
+        stream.write_now(much)
+
+        stream.write_last(b"goodbye")
+        await ours.aclose()
+
+        came = b""
+        async for data in theirs:
+            came += data
+        assert set(came) == {ord("x")}

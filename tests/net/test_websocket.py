@@ -6,6 +6,7 @@ from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from openclawd.gateway.wire import WireClosed, WireOverflow
+from openclawd.net.slots import Stage
 from openclawd.net.websocket import TrioWebSocketWire
 from openclawd.protocol.closes import TOO_BIG, Close
 from openclawd.protocol.limits import PRE_ADMISSION_MAX
@@ -125,3 +126,21 @@ async def test_a_cancelled_write_breaks_the_wire_instead_of_garbling_it(autojump
 
     async with memory_socket(serve) as client:
         assert (await closed(client))[0] == 1006
+
+
+async def test_how_far_it_has_come_is_told_at_the_first_message_and_at_the_close(
+    autojump_clock: MockClock,
+) -> None:
+    async def serve(wire: TrioWebSocketWire) -> None:
+        for _ in range(2):
+            await wire.receive()
+            wire.admitted()
+        await wire.close(Close(1000))
+
+    stages: list[Stage] = []
+    async with memory_socket(serve, stages.append) as client:
+        await client.send_message("connect")
+        await client.send_message("health")
+        await closed(client)
+
+    assert stages == [Stage.DECIDING, Stage.LEAVING]

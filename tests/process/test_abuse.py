@@ -4,6 +4,7 @@ The crowds are processes of their own, on loopback, which come again as soon as 
 """
 
 import socket
+import ssl
 import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -33,6 +34,7 @@ STRANGERS_KIB: Final = LOBBY_MAX * LOBBY_KIB + HANDSHAKES_MAX * HANDSHAKE_KIB
 FEW_DESCRIPTORS: Final = "ulimit -n 256"
 FEW_HANDSHAKES: Final = 16
 FEW_IN_LOBBY: Final = 21
+TLS: Final = {"gateway": {"tls": {"enabled": True}}}
 
 GET: Final = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SLOW_HEAD: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
@@ -157,6 +159,22 @@ async def test_an_idle_keep_alive_goes_before_a_handshake(narrow: GatewayProcess
             await waiting[0].until_the_end()
 
     assert close_of(waiting[0].received) == 1008
+
+
+def test_under_tls_they_are_told_so_too() -> None:
+    with gateway_process(TLS, shell=FEW_DESCRIPTORS) as gateway, ExitStack() as every:
+        trust = ssl.create_default_context(cafile=gateway.certificate)
+        waiting: list[ssl.SSLSocket] = []
+        for _ in range(FEW_HANDSHAKES + 1):
+            plain = every.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=10))
+            waiting.append(every.enter_context(trust.wrap_socket(plain, server_hostname="127.0.0.1")))
+            waiting[-1].sendall(UPGRADE)
+            assert waiting[-1].recv(65_536).startswith(b"HTTP/1.1 101 ")
+        received = b""
+        while data := waiting[0].recv(65_536):
+            received += data
+
+    assert close_of(received) == 1013
 
 
 async def test_a_flood_is_one_line_in_the_log_and_says_whose_it_is() -> None:

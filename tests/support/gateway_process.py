@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-TOKEN = "0123456789abcdef0123456789abcdef0123456789abcdef"
+TOKEN = "9f3c1a7e5b2d8046c1e97a3f0b6d2845e8a1c7f39d5b0264"
 START_PATIENCE_S = 20.0
 
 

@@ -11,18 +11,19 @@ from trio.testing import memory_stream_pair
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from openclawd.net.http import Request, Response, serve_http, text
+from openclawd.net.slots import Reached, unwatched
 from openclawd.net.stream import UpgradedStream
 from openclawd.net.websocket import TrioWebSocketWire, accept_websocket
 
 
 @asynccontextmanager
 async def memory_socket(
-    serve: Callable[[TrioWebSocketWire], Awaitable[None]],
+    serve: Callable[[TrioWebSocketWire], Awaitable[None]], reached: Reached = unwatched
 ) -> AsyncGenerator[WebSocketConnection, None]:
     """`serve` gets the gateway's end; the block gets the client's."""
 
     async def upgrade(stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
-        async with accept_websocket(UpgradedStream(stream, head, trailing)) as wire:
+        async with accept_websocket(UpgradedStream(stream, head, trailing), reached=reached) as wire:
             await serve(wire)
 
     async def respond(_request: Request) -> Response:
