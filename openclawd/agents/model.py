@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import attrs
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Image:
     """A picture that a user sent; `media_type` is one of image/png, image/jpeg, image/gif, image/webp."""
 
@@ -30,7 +30,7 @@ class ModelMessage:
     images: tuple[Image, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class ModelRequest:
     """One question to a model: the whole conversation so far, oldest first.
 

@@ -9,7 +9,7 @@ from openclawd.agents.model import Usage
 _PER: Final = 1_000_000
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Cost:
     """US dollars, by what was counted."""
 

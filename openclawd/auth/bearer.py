@@ -46,6 +46,9 @@ def judge_bearer(peer: Peer, credential: str | None, policy: Policy, till: Till)
     if policy.shared.mode == TRUSTED_PROXY:
         verdict = identify(peer, policy.trusted_proxy, policy.trusted_proxies)
         judgement = Judgement(verdict.failure, TRUSTED_PROXY)
+    elif policy.shared.mode == "none" and not policy.locate(peer).is_local:
+        # Where there is no secret, what a proxy passes on is not the owner's for that alone.
+        judgement = Judgement("unauthorized")
     else:
         judgement = judge_at_once(policy.shared, credential) or judge_guess(policy.shared, credential, till)
     failure = judgement.failure

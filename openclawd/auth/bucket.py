@@ -8,9 +8,11 @@ import attrs
 # Stock's figures: the second try waits a quarter of a second, the seventh and later ones five seconds.
 FIRST_DELAY_MS: Final = 250
 MAX_DELAY_MS: Final = 5_000
+# Answers of one source that are held back at once, if it has no more tries than that.
+HELD_MAX: Final = 16
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Standing:
     """`tries_left` of `tries` until a source is refused unexamined, and when one more of them is back; 0 when
     all are there.
@@ -33,6 +35,25 @@ class Bucket:
     seen_at_ms: int = 0
     # When the answer to each is due, so that asking again does not tell sooner.
     due_ms: dict[bytes, int] = attrs.Factory(dict)
+    # When each answer that is held back is due; a connection waits for each.
+    held_ms: list[int] = attrs.Factory(list)
+
+    def hold(self, due_ms: int, now_ms: int) -> int:
+        """One more answer that is not given before `due_ms`; how long that is."""
+        delay_ms = wait_ms(due_ms, now_ms)
+        if delay_ms:
+            self.held_ms.append(due_ms)
+        return delay_ms
+
+    def crowded_ms(self, now_ms: int) -> int:
+        """When one of those who wait for an answer has it; 0 unless that many wait already."""
+        most = max(HELD_MAX, self.capacity)
+        if len(self.held_ms) < most:
+            return 0
+        self.held_ms = [due for due in self.held_ms if wait_ms(due, now_ms)]
+        if len(self.held_ms) < most:
+            return 0
+        return min(wait_ms(due, now_ms) for due in self.held_ms)
 
     def settle(self, now_ms: int) -> None:
         """Give back what has come back by now."""

@@ -8,7 +8,7 @@ from openclawd.auth.limiter import Limiter
 from openclawd.auth.tries import Kind, Outcome, Source, Verdict
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Charge:
     """What the limiter said to one try of one source."""
 

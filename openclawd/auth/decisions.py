@@ -17,6 +17,8 @@ from openclawd.protocol.errors import ErrorShape
 
 # Headers and ids of strangers are cut to this in the log.
 _SHOWN_MAX_CHARACTERS: Final = 200
+# There are a dozen words for scopes; a client may say each of them a thousand times.
+_SCOPES_SHOWN_MAX: Final = 16
 
 # v3 closes with the bare words; v4 adds what is missing, and the request's id.
 PAIRING_REQUIRED: Final = "pairing required"
@@ -30,7 +32,7 @@ def _shown(text: str | None) -> str | None:
     return _cut(text) if text is not None else None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Facts:
     """Who asked, as far as it was known when the decision fell. `user`: whom a proxy named."""
 
@@ -64,7 +66,7 @@ class Facts:
         return {name: value for name, value in fields.items() if value is not None}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class TokenRequest:
     """The device token that hello-ok owes: the presented one where it will do, else a new one."""
 
@@ -74,7 +76,7 @@ class TokenRequest:
     presented: str | None = attrs.field(default=None, repr=False)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Admitted:
     """The connection becomes a client. `credential` is what let it in: token, password, device-token, none,
     trusted-proxy or local-socket. Before hello-ok, `answer_after_ms` must have passed since the decision,
@@ -112,7 +114,7 @@ class Admitted:
             "credential": self.credential,
             **(self.charge.log_fields() if self.charge is not None else {}),
             **self.facts.log_fields(),
-            "scopes": list(self.scopes),
+            "scopes": [_cut(scope) for scope in self.scopes[:_SCOPES_SHOWN_MAX]],
             "paired": self.pairing is not None,
         }
 

@@ -18,6 +18,8 @@ from openclawd.protocol.codec import unstructure
 
 # Several tabs and programs share one device; each may hold a token of its own.
 OLDER_TOKENS_MAX: Final = 8
+# That nobody came back with a token yet says nothing of the newest ones.
+_NEWEST_SPARED: Final = 4
 # 256 bits, as in stock.
 _TOKEN_BYTES: Final = 32
 
@@ -32,16 +34,17 @@ class TokenVerdict(Enum):
     """The token is right, but was issued for less."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class TokenDigest:
-    """One valid token: its SHA-256 in hex, and what it was issued for."""
+    """One valid token: its SHA-256 in hex, what it was issued for, and when somebody first came with it."""
 
     digest: str
     scopes: tuple[str, ...]
     created_at_ms: int
+    used_at_ms: int | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RoleTokens:
     """The tokens of one device for one role, the newest last. `scopes` are the newest one's."""
 
@@ -67,6 +70,11 @@ class RoleTokens:
             return TokenVerdict.MISMATCH
         return TokenVerdict.VALID if covers(known.scopes, scopes) else TokenVerdict.SCOPES
 
+    def used(self, token: TokenDigest, now_ms: int) -> "RoleTokens":
+        """With a note that somebody came with `token`."""
+        noted = attrs.evolve(token, used_at_ms=now_ms)
+        return attrs.evolve(self, digests=tuple(noted if known is token else known for known in self.digests))
+
     def rotated(self, digest: TokenDigest) -> "RoleTokens":
         """With `digest` as the only valid token."""
         return attrs.evolve(
@@ -89,16 +97,26 @@ class RoleTokens:
 
 
 def issued(known: RoleTokens | None, role: str, digest: TokenDigest) -> RoleTokens:
-    """`known` with one more valid token; the oldest ones give way."""
+    """`known` with one more valid token; where there are too many, one that nobody ever came with gives way,
+    so that a program which keeps none of its tokens does not void those of its device that are kept.
+    """
     now_ms = digest.created_at_ms
     if known is None or known.revoked_at_ms is not None:
         return RoleTokens(role, digest.scopes, now_ms, (digest,), last_used_at_ms=now_ms)
     return attrs.evolve(
         known,
         scopes=digest.scopes,
-        digests=(*known.digests[-OLDER_TOKENS_MAX:], digest),
+        digests=(*_with_room(known.digests), digest),
         last_used_at_ms=now_ms,
     )
+
+
+def _with_room(digests: tuple[TokenDigest, ...]) -> tuple[TokenDigest, ...]:
+    if len(digests) <= OLDER_TOKENS_MAX:
+        return digests
+    unused = (known for known in digests[:-_NEWEST_SPARED] if known.used_at_ms is None)
+    gone = next(unused, digests[0])
+    return tuple(known for known in digests if known is not gone)
 
 
 def new_token(random_bytes: Callable[[int], bytes]) -> str:

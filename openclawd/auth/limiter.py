@@ -1,11 +1,13 @@
 """The limiter: what wrong guesses cost, and whom.
 
-A wrong secret costs one try of the source that presented it, and one of everybody's; a try comes back after a
-while. Each try that is still out makes the next answer later, right or wrong alike, up to five seconds; when
-none is left, what could be guessed is refused unexamined, which costs nothing and prolongs nothing. Who
-presents what he has presented before has learnt nothing, so he pays nothing: a page that keeps coming back
-with yesterday's token is one failure, however often it comes. Who tries with the signature of a paired device
-is charged to that device alone, so that no stranger can slow an owner who comes back.
+A wrong secret costs one try of the source that presented it, and one of everybody's; a try comes back after
+a while. Each try that is still out makes the next answer later, right or wrong alike, up to five seconds;
+when none is left, what could be guessed is refused unexamined, which costs nothing and prolongs nothing.
+Who presents what he has presented before has learnt nothing, so he pays nothing: a page that keeps coming
+back with yesterday's token is one failure, however often it comes. But each answer that is held back keeps
+a connection waiting, so a source has a few of those at once, and is refused unexamined beyond that. Who
+tries with the signature of a paired device is charged to that device alone, so that no stranger can slow an
+owner who comes back.
 
 What cannot be guessed (a strong token, a device token with its device's signature) is for the caller to
 admit without asking here. Nothing here does I/O; the clock is a parameter, in milliseconds of wall time, so
@@ -22,7 +24,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from openclawd.auth.bucket import MAX_DELAY_MS, Bucket, Standing, wait_ms
+from openclawd.auth.bucket import MAX_DELAY_MS, Bucket, Standing
 from openclawd.auth.tries import POOLS, BucketRow, Kind, LimitRules, Outcome, Source, Verdict
 
 # Some hundred bytes each; a household has a dozen.
@@ -75,11 +77,14 @@ class Limiter:
     def _charge(self, source: Source, kind: Kind, presented: str, wanted: str, now_ms: int) -> Verdict:
         digest = self._digest(presented, wanted)
         bucket = self._settled(source.key, kind, now_ms, is_loopback=source.is_loopback)
+        if bucket is not None and (crowded_ms := bucket.crowded_ms(now_ms)):
+            retry_after_ms = max(crowded_ms, bucket.retry_after_ms)
+            return Verdict(Outcome.EMPTY, retry_after_ms=retry_after_ms, empty=source.key)
         if bucket is not None and (due := bucket.due_ms.pop(digest, None)) is not None:
             # Kept as the latest, so that a client that keeps coming back is the last to be forgotten.
             bucket.due_ms[digest] = due
             self._note(source.key, kind)
-            return Verdict(Outcome.KNOWN, delay_ms=wait_ms(due, now_ms))
+            return Verdict(Outcome.KNOWN, delay_ms=bucket.hold(due, now_ms))
         pool = None if source.alone else self._settled(source.pool, kind, now_ms)
         own_ms = bucket.retry_after_ms if bucket is not None else 0
         pool_ms = pool.retry_after_ms if pool is not None else 0
@@ -88,7 +93,7 @@ class Limiter:
             return Verdict(Outcome.EMPTY, retry_after_ms=max(own_ms, pool_ms), empty=empty)
         if bucket is None:
             bucket = self._made(source.key, kind, now_ms, is_loopback=source.is_loopback)
-        delay_ms = bucket.delay_ms
+        delay_ms = bucket.hold(now_ms + bucket.delay_ms, now_ms)
         bucket.spent += 1
         bucket.due_ms[digest] = now_ms + delay_ms
         if len(bucket.due_ms) > DIGESTS_KEPT:

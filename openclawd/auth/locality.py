@@ -120,7 +120,8 @@ def locate(
     address = parse_address(peer.address)
     if address is None:
         return Locality(peer.address, peer.host_header, is_local=False)
-    if not within(address, trusted_proxies):
+    # What a trusted proxy passes on says so. A program beside it on this machine says nothing, and is local.
+    if not peer.forwarded or not within(address, trusted_proxies):
         here = address.is_loopback and not peer.forwarded and _asks_for_loopback(peer.host_header)
         return Locality(
             str(address),

@@ -101,7 +101,7 @@ class PairingRequest:
         return unstructure(self)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class PairingAsk:
     """What a device asks to be paired for. `browser_origin`: of which page, if it is one."""
 

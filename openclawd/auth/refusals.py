@@ -110,10 +110,10 @@ def too_big(facts: Facts) -> Refused:
     return _silent(closes.TOO_BIG, "too-big", facts)
 
 
-def device_removed(facts: Facts) -> Refused:
+def device_removed(facts: Facts, auth: AuthParams | None = None) -> Refused:
     """The device was removed between the decision and hello-ok."""
     details = {"code": "PAIRING_REQUIRED", "reason": "not-paired"}
-    return _refuse(facts, "device-removed", ErrorCode.NOT_PAIRED, "pairing required", details)
+    return _refuse(facts, "device-removed", ErrorCode.NOT_PAIRED, "pairing required", details, auth=auth)
 
 
 def auth_changed(facts: Facts, presented: str) -> Refused:

@@ -21,7 +21,7 @@ _NOT_BASE64: Final = re.compile(r"[^A-Za-z0-9+/]")
 _ASCII_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _FaultWords:
     reason: str
     message: str

@@ -43,17 +43,21 @@ class TokenIssuer:
     ) -> IssuedToken | None:
         """A token for a paired device: the presented one where it will do, else a new one.
 
-        Older tokens of the device and role stay valid, at most 8 of them. None when the device is gone
-        meanwhile.
+        Older tokens of the device and role stay valid, at most 8 of them, and rather those that somebody came
+        with. None when the device is gone meanwhile.
         """
-        tokens = self._tokens(device_id, role)
-        known = tokens.find(presented) if tokens is not None and presented is not None else None
-        if presented is not None and known is not None and covers(known.scopes, scopes):
+        known = _found(self._tokens(device_id, role), presented, scopes)
+        if presented is not None and known is not None and known.used_at_ms is not None:
             return IssuedToken(presented, known.created_at_ms, known.scopes)
         async with self._paired.lock(device_id):
             device = self._paired.find(device_id)
             if device is None:
                 return None
+            tokens = device.tokens.get(role)
+            known = _found(tokens, presented, scopes)
+            if tokens is not None and presented is not None and known is not None:
+                await self._put(device, tokens.used(known, self._now_ms()))
+                return IssuedToken(presented, known.created_at_ms, known.scopes)
             token, digest = self._draw(scopes)
             await self._put(device, issued(device.tokens.get(role), role, digest))
             return IssuedToken(token, digest.created_at_ms, digest.scopes)
@@ -107,3 +111,9 @@ class TokenIssuer:
 
     async def _put(self, device: PairedDevice, tokens: RoleTokens) -> None:
         await self._paired.put(attrs.evolve(device, tokens={**device.tokens, tokens.role: tokens}))
+
+
+def _found(tokens: RoleTokens | None, presented: str | None, scopes: Collection[str]) -> TokenDigest | None:
+    """The presented token, where it will do."""
+    known = tokens.find(presented) if tokens is not None and presented is not None else None
+    return known if known is not None and covers(known.scopes, scopes) else None

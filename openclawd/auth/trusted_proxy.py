@@ -51,7 +51,7 @@ class TrustedProxyRules:
         return frozenset((self.user_header, *self.required_headers))
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ProxyVerdict:
     """Who came, or why nobody did; exactly one of the two."""
 

@@ -3,16 +3,19 @@
 import argparse
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from openclawd.cli.arguments import Parser, add_connection, add_json, warn_of_visible_secrets
-from openclawd.cli.failure import Failure, NotRunning
+from openclawd.cli.failure import Failure, NotRunning, look_at
 from openclawd.cli.output import duration, print_json, print_table
 from openclawd.daemon.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from openclawd.cli.rpc import Rpc
     from openclawd.config.paths import Paths
+
+# As many fit a screen.
+_ROWS_MAX: Final = 40
 
 
 def add_commands(add_action: Callable[[str, str], argparse.ArgumentParser]) -> None:
@@ -52,6 +55,8 @@ def _limits(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if not limits:
         print("Nobody has presented a wrong secret lately.")
         return ExitCode.OK
+    # Who has to wait stands first, however many others there are.
+    limits = sorted(limits, key=lambda limit: limit["triesLeft"] / limit["tries"])
     print_table(
         ("SOURCE", "TRIED", "TRIES LEFT", "NEXT IS BACK", "LAST SEEN"),
         [
@@ -62,9 +67,11 @@ def _limits(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 f"in {_rounded_up(limit['nextTryMs'])}" if limit["nextTryMs"] else "all are",
                 f"{duration(max(0, time.time() * 1000 - limit['seenAtMs']))} ago",
             )
-            for limit in limits
+            for limit in limits[:_ROWS_MAX]
         ],
     )
+    if len(limits) > _ROWS_MAX:
+        print(f"\nAnd {len(limits) - _ROWS_MAX} more: openclawd gateway limits --json")
     print("\nForget one: openclawd gateway limits --clear SOURCE")
     return ExitCode.OK
 
@@ -152,9 +159,14 @@ def _rotate_in_file(paths: "Paths", environ: Mapping[str, str]) -> None:
     except NotRotatable as refused:
         raise Failure(str(refused), cure=refused.cure) from None
     except StartRefused as busy:
-        raise Failure(str(busy), exit_code=busy.exit_code) from None
+        raise Failure(
+            f"A gateway runs for {paths.state_dir}, and its local socket does not lead to it.",
+            cure="Why: openclawd doctor",
+            exit_code=busy.exit_code,
+        ) from None
     except OSError as error:
-        raise Failure(f"{paths.config_file}: {error.strerror or error}") from error
+        cure = f"See: {look_at(paths.config_file.parent, error)}"
+        raise Failure(f"{paths.config_file}: {error.strerror or error}", cure=cure) from error
 
 
 def reload_running(paths: "Paths") -> Mapping[str, Any] | None:
@@ -179,10 +191,20 @@ def _ask_running(paths: "Paths", method: str) -> Any:
     except NotRunning:
         return None
     except Failure as failure:
-        if failure.cure is None and failure.details is not None:
-            cure = failure.details.get("cure")
-            failure.cure = cure if isinstance(cure, str) else None
-        raise
+        raise _with_cure(failure) from None
+
+
+def _with_cure(failure: Failure) -> Failure:
+    """The gateway's own advice; a config that it does not take is mended in the file."""
+    if failure.cure is None and failure.details is not None:
+        cure = failure.details.get("cure")
+        if isinstance(cure, str):
+            failure.cure = cure
+        elif "issues" in failure.details:
+            from openclawd.config.problems import VALIDATE_COMMAND
+
+            failure.cure = f"Put it right, then check with: {VALIDATE_COMMAND}"
+    return failure
 
 
 def _ask(
@@ -197,7 +219,10 @@ def _ask(
 
     refuse_run_options(arguments, command)
     warn_of_visible_secrets(arguments)
-    return converse(endpoints(arguments, environ), ask, timeout_ms=arguments.timeout)
+    try:
+        return converse(endpoints(arguments, environ), ask, timeout_ms=arguments.timeout)
+    except Failure as failure:
+        raise _with_cure(failure) from None
 
 
 def _rounded_up(milliseconds: int) -> str:

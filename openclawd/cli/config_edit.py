@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from openclawd.cli.access import reload_running
 from openclawd.cli.arguments import Commands, add_json
-from openclawd.cli.failure import Failure
+from openclawd.cli.failure import Failure, look_at
 from openclawd.cli.output import print_json
 from openclawd.daemon.exit_codes import ExitCode
 
@@ -74,7 +74,8 @@ def _edit(
     except (EditError, NotReadable) as error:
         raise Failure(f"{paths.config_file}: {error}", cure="See: openclawd config validate") from error
     except OSError as error:
-        raise Failure(f"{paths.config_file}: {error.strerror or error}") from error
+        cure = f"See: {look_at(paths.config_file.parent, error)}"
+        raise Failure(f"{paths.config_file}: {error.strerror or error}", cure=cure) from error
     reloaded = _reloaded(paths) if edited != text else None
     if arguments.json:
         answer = {"ok": True, "file": str(paths.config_file), "changed": edited != text}

@@ -13,6 +13,7 @@ from openclawd.cli.output import print_json
 from openclawd.daemon.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from openclawd.cli.rpc import Rpc
     from openclawd.config.paths import Paths
     from openclawd.config.settings import GatewaySettings
 
@@ -67,10 +68,10 @@ def page_link(environ: Mapping[str, str]) -> Link:
     if not settings.control_ui.enabled:
         raise Failure(
             "The page is switched off (gateway.controlUi.enabled is false).",
-            cure="The config: openclawd config file",
+            cure="Switch it on: openclawd config set gateway.controlUi.enabled true",
             exit_code=ExitCode.CONFIG,
         )
-    running = _running(paths)
+    running = _running(paths, settings)
     port = running.get("port") or settings.port
     auth_mode = running.get("authMode") or settings.auth_mode
     host = running.get("address") or reachable_host(settings)
@@ -79,6 +80,11 @@ def page_link(environ: Mapping[str, str]) -> Link:
     if auth_mode == "token":
         if not settings.token:
             raise Failure("There is no token yet; the gateway makes one.", cure="Start it: openclawd gateway")
+        if running.get("secretIsRight") is False:
+            from openclawd.cli.known_secret import why_wrong
+
+            said, cure = why_wrong(auth_mode, running)
+            raise Failure(f"{said[:1].upper()}{said[1:]}.", cure=f"{cure[:1].upper()}{cure[1:]}")
         page += fragment(settings.token)
     return Link(page, auth_mode, fingerprint)
 
@@ -94,16 +100,27 @@ def _fingerprint(running: Mapping[str, Any], settings: "GatewaySettings") -> str
     return certificate_fingerprint(settings.tls)
 
 
-def _running(paths: "Paths") -> Mapping[str, Any]:
-    """What a running gateway says of where it listens, which flags may have set; nothing when none runs."""
+def _running(paths: "Paths", settings: "GatewaySettings") -> Mapping[str, Any]:
+    """What a running gateway says of where it listens, which flags may have set, and whether our token is its
+    own; nothing when none runs.
+    """
     from openclawd.cli.gateway import running_gateway
     from openclawd.cli.rpc import converse
     from openclawd.cli.target import local_socket
+
+    async def ask(rpc: "Rpc") -> dict[str, Any]:
+        found = await running_gateway(rpc)
+        offered = rpc.hello.get("features", {}).get("methods", [])
+        if settings.token and "gateway.secret.check" in offered:
+            from openclawd.cli.known_secret import is_right
+
+            found["secretIsRight"] = await is_right(rpc, settings.token)
+        return found
 
     endpoints = list(local_socket(paths))
     if not endpoints:
         return {}
     try:
-        return converse(endpoints, running_gateway, timeout_ms=_ASK_TIMEOUT_MS)
+        return converse(endpoints, ask, timeout_ms=_ASK_TIMEOUT_MS)
     except Failure:
         return {}

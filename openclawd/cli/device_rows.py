@@ -16,6 +16,8 @@ Row = Mapping[str, Any]
 
 # Short enough to type, long enough not to hit another by accident.
 PREFIX_MIN_CHARACTERS: Final = 6
+# A device may call itself anything, at any length.
+_NAME_MAX_CHARACTERS: Final = 64
 
 
 def print_waiting(requests: Sequence[Row]) -> None:
@@ -58,8 +60,9 @@ def print_unreadable(rows: Sequence[Row]) -> None:
 
 
 def name_of(row: Row) -> str:
-    """What a person knows it by."""
-    return str(row.get("displayName") or row.get("platform") or "unnamed")
+    """What a person knows it by; as much of it as a line has room for."""
+    name = str(row.get("displayName") or row.get("platform") or "unnamed")
+    return name if len(name) <= _NAME_MAX_CHARACTERS else f"{name[:_NAME_MAX_CHARACTERS]}…"
 
 
 def chosen(word: str, rows: Sequence[Row], key: str, *, kind: str) -> Row:

@@ -57,7 +57,7 @@ class Diagnosis:
         command = _COMMAND.search(page.body)
         if command is not None and page.status in {403, 421}:
             return failed("page", "\n".join(words), self._there(html.unescape(command[1])))
-        if page.status == 400 and "speaks TLS only" in page.body:
+        if page.wants_tls:
             url = f"https://{self._place.address}{self._place.path}"
             return failed("page", "the port speaks TLS only", f"openclawd doctor --url {shlex.quote(url)}")
         if page.status in {502, 503, 504}:

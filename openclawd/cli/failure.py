@@ -1,6 +1,10 @@
 """What a command ends with when it cannot do its work: one sentence, and the one command that helps."""
 
+import errno
+import os
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from openclawd.daemon.exit_codes import ExitCode
 
@@ -34,6 +38,19 @@ class Failure(Exception):
         """The same for `--json`."""
         shown = {"message": self.message, "next": self.cure, "code": self.code, "details": self.details}
         return {"error": {key: value for key, value in shown.items() if value is not None}}
+
+
+def reason_of(error: OSError) -> str:
+    """The system's own words; `strerror` holds the caller's where a library has put them there."""
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
+
+
+def look_at(folder: Path, error: OSError) -> str:
+    """The command that shows why nothing can be written there."""
+    tool = "df -h" if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS} else "ls -ld"
+    return f"{tool} {shlex.quote(str(folder))}"
 
 
 class NotRunning(Failure):

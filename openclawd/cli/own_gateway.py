@@ -3,14 +3,14 @@
 import argparse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
 from openclawd.cli.failure import Failure
 from openclawd.cli.finding import Finding, failed, note, ok
+from openclawd.cli.known_secret import is_right, why_wrong
 from openclawd.cli.place import Place
-from openclawd.cli.posture import exposure, files
+from openclawd.cli.posture import exposure, files, unwritable
 from openclawd.config.paths import resolve_paths
-from openclawd.config.problems import ConfigError
+from openclawd.config.problems import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from openclawd.cli.rpc import Rpc
@@ -42,6 +42,11 @@ class OwnGateway:
             yield self._not_running(failure)
             return
         running = self._running
+        asked = self._arguments.port
+        if asked is not None and str(asked) != str(running.get("port")):
+            said = f"running, process {running.get('pid')}, on port {running.get('port')} and not on {asked}"
+            yield failed("gateway", said, "openclawd doctor")
+            return
         yield ok("gateway", f"running, process {running.get('pid')}, version {running.get('version')}")
         if running.get("authMode") == "trusted-proxy":
             said = "people come through a proxy that names them: go its way"
@@ -62,15 +67,15 @@ class OwnGateway:
             yield failed("secret", said, cure or "give it: openclawd doctor --password-file FILE"), {}
         elif self._is_right(secret):
             yield ok("secret", f"the {mode} that is known here is the gateway's"), {mode: secret}
+        elif self._secret_is_given:
+            said = f"the {mode} that was given is not the one that the gateway asks for"
+            yield failed("secret", said, "without it, the config's is tried: openclawd doctor"), {}
         else:
-            said = (
-                f"the {mode} that is known here is not the one that the gateway asks for: the config or the"
-                " environment has changed since it started, or it was started with another"
-            )
-            yield failed("secret", said, "openclawd gateway reload"), {}
+            yield failed("secret", *why_wrong(mode, self._running or {})), {}
 
     def notes(self) -> Iterator[Finding]:
         """What is open wider than it need be."""
+        yield from unwritable(self._paths)
         yield from exposure(self._running or {})
         yield from files(self._paths)
 
@@ -78,14 +83,7 @@ class OwnGateway:
         """With --url: the secrets that were given by hand, and the certificate that is expected there."""
         from openclawd.cli.target import endpoints
 
-        words = vars(self._arguments)
-        # The page's URL and the socket's name the same gateway.
-        url = (
-            str(words["url"]).replace("http", "ws", 1)
-            if str(words["url"]).startswith("http")
-            else words["url"]
-        )
-        endpoint = next(endpoints(argparse.Namespace(**{**words, "url": url}), self._environ))
+        endpoint = next(endpoints(self._arguments, self._environ))
         secrets = {"token": endpoint.token, "password": endpoint.password}
         pin = endpoint.pin
         return {kind: each for kind, each in secrets.items() if each}, pin.sha256 if pin is not None else None
@@ -111,6 +109,11 @@ class OwnGateway:
             return None
         return next((record for record in recent if record.get("version") == mark), None)
 
+    @property
+    def _secret_is_given(self) -> bool:
+        names = ("token", "token_file", "password", "password_file")
+        return any(getattr(self._arguments, name) is not None for name in names)
+
     # --- asking
 
     def _read_config(self) -> Finding:
@@ -120,30 +123,41 @@ class OwnGateway:
         try:
             flags = given_flags(self._arguments) if not self._arguments.url else None
             self._settings = settings_for(self._paths, self._environ, flags)
+        except UsageError:
+            raise
         except ConfigError as error:
-            return failed("config", error.text(), "openclawd config validate")
+            *said, _ = error.text().splitlines()  # the last line is the cure
+            return failed("config", "\n".join(said), error.command)
         return ok("config", str(file) if file.exists() else f"{file} does not exist: all defaults")
 
     def _not_running(self, failure: Failure) -> Finding:
+        from openclawd.cli.failure import NotRunning
+        from openclawd.daemon.lock import running_pid
         from openclawd.daemon.port_holder import port_holder
 
+        pid = running_pid(self._paths.lock_file)
+        if pid is not None:
+            restart = f"start it anew: kill {pid}, then openclawd gateway"
+            if not isinstance(failure, NotRunning):
+                return failed("gateway", f"process {pid} runs and is stuck: {failure.message}", restart)
+            said = f"process {pid} runs, and does not listen at {self._paths.socket}"
+            return failed("gateway", said, restart)
         if self._settings is not None and (holder := port_holder(self._settings.port)) is not None:
             port = self._settings.port
             said = f"not running, and port {port} is held by {holder}"
             return failed("gateway", said, f"stop that, or: openclawd config set gateway.port {port + 1}")
-        return failed("gateway", f"not running: {failure.message}", failure.cure or "openclawd gateway")
+        if isinstance(failure, NotRunning):
+            return failed(
+                "gateway", f"not running: there is none for {self._paths.state_dir}", "openclawd gateway"
+            )
+        return failed("gateway", f"cannot be asked: {failure.message}", failure.cure)
 
     def _is_right(self, secret: "Secret") -> bool:
-        from openclawd.auth.secret_proof import secret_proof
-
-        nonce = str(uuid4())
-
-        async def ask(rpc: "Rpc") -> Any:
-            params = {"nonce": nonce, "proof": secret_proof(secret, nonce)}
-            return await rpc.ask("gateway.secret.check", params)
+        async def ask(rpc: "Rpc") -> bool:
+            return await is_right(rpc, secret)
 
         try:
-            return self._ask_over_socket(ask).get("matches") is True
+            return self._ask_over_socket(ask) is True
         except Failure:
             return False
 
@@ -155,7 +169,7 @@ class OwnGateway:
 
         found = list(local_socket(self._paths))
         if not found:
-            raise NotRunning(f"there is no gateway for {self._paths.state_dir}", cure="openclawd gateway")
+            raise NotRunning(f"there is no gateway for {self._paths.state_dir}")
         return converse(found, conversation, timeout_ms=_ASK_TIMEOUT_MS)
 
     def _place(self, running: Mapping[str, Any]) -> Place | None:

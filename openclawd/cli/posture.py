@@ -6,13 +6,17 @@ Everything here works, so it is a note; the command that closes it stands beside
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Final
 
-from openclawd.cli.finding import Finding, note
+from openclawd.cli.failure import look_at, reason_of
+from openclawd.cli.finding import Finding, failed, note
 from openclawd.config.paths import Paths
 
 _OTHERS: Final = 0o077
 _OTHERS_ENTER: Final = 0o011
+# A page of the database, and some more.
+_PROBE_BYTES: Final = 16 * 1024
 
 
 def exposure(running: Mapping[str, Any]) -> Iterator[Finding]:
@@ -52,6 +56,19 @@ def files(paths: Paths) -> Iterator[Finding]:
     if config is not None and config & _OTHERS and (around is None or around & _OTHERS_ENTER):
         said = f"others can read {paths.config_file} (mode {config:04o}), where the secrets are"
         yield note("config file", said, f"chmod 600 {shlex.quote(str(paths.config_file))}")
+
+
+def unwritable(paths: Paths) -> Iterator[Finding]:
+    """A state folder that nothing can be written to: no device can be paired, no message kept."""
+    folder = next((each for each in (paths.own_dir, paths.state_dir) if each.is_dir()), None)
+    if folder is None:
+        return
+    try:
+        with TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        said = f"{folder} cannot be written: {reason_of(error)}"
+        yield failed("state folder", said, look_at(folder, error))
 
 
 def _mode(path: Path) -> int | None:

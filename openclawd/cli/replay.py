@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Mapping
 from typing import Any, Final
-from uuid import uuid4
 
 import attrs
 import h11
@@ -17,6 +16,7 @@ import trio
 import trio_websocket
 
 from openclawd import __version__
+from openclawd.cli.doctor_mark import new_mark
 from openclawd.cli.place import Place, Trust, connected
 from openclawd.config.secret import Secret
 
@@ -42,6 +42,11 @@ class Page:
     status: int
     headers: Mapping[str, str]
     body: str
+
+    @property
+    def wants_tls(self) -> bool:
+        """Whether a port with TLS was asked without."""
+        return self.status == 400 and "speaks TLS only" in self.body
 
 
 @attrs.frozen
@@ -119,7 +124,7 @@ async def shake_hands(
     place: Place, trust: Trust, *, secrets: Mapping[str, Secret], as_page: bool
 ) -> Handshake:
     """Come in as a page, or as a command, as far as one gets. Raises OSError and WrongCertificate."""
-    mark = f"{__version__}+doctor.{uuid4().hex[:8]}"
+    mark = new_mark()
     headers = []
     if as_page:
         headers = [

@@ -18,7 +18,7 @@ import trio
 import trio_websocket
 
 from openclawd import __version__
-from openclawd.cli.failure import Failure, NotRunning
+from openclawd.cli.failure import Failure, NotRunning, reason_of
 from openclawd.cli.target import Endpoint
 from openclawd.daemon.local_socket import short_path
 
@@ -43,12 +43,13 @@ _CLOSE_TIMEOUT_S: Final = 1.0
 # What helps after a refusal, by the code in its details.
 _CURES: Final[Mapping[str, str]] = {
     "AUTH_TOKEN_MISSING": "Give it with --token-file FILE. The link with the token: openclawd dashboard",
-    "AUTH_TOKEN_MISMATCH": "Give the gateway's own with --token-file FILE.",
+    "AUTH_TOKEN_MISMATCH": "Give the gateway's own with --token-file FILE."
+    " The link with it, on its machine: openclawd dashboard",
     "AUTH_PASSWORD_MISSING": "Give it with --password-file FILE.",
     "AUTH_PASSWORD_MISMATCH": "Give the gateway's own with --password-file FILE.",
     "PAIRING_REQUIRED": "On the gateway's machine: openclawd devices approve",
     "DEVICE_IDENTITY_REQUIRED": "Give the gateway's token with --token-file FILE.",
-    "AUTH_RATE_LIMITED": "Wait, or ask on the gateway's machine, where the local socket is always open.",
+    "AUTH_RATE_LIMITED": "Wait, or on the gateway's machine: openclawd gateway limits",
 }
 
 
@@ -90,11 +91,11 @@ def converse(where: Iterable[Endpoint], conversation: Callable[[Rpc], Awaitable[
 async def _converse(
     where: Iterable[Endpoint], conversation: Callable[[Rpc], Awaitable[T]], limit_s: float
 ) -> T:
-    tried = absent = ""
+    tried = absent = cure = ""
     try:
         with trio.fail_after(limit_s):
             for endpoint in where:
-                tried, absent = endpoint.name, endpoint.absent
+                tried, absent, cure = endpoint.name, endpoint.absent, endpoint.cure
                 try:
                     stream = await _open(endpoint)
                 except (FileNotFoundError, ConnectionRefusedError):
@@ -108,9 +109,9 @@ async def _converse(
         ) from None
     except OSError as error:
         raise Failure(
-            f"{tried} cannot be reached: {error}", cure="Is it up? openclawd gateway status"
+            f"{tried} cannot be reached: {reason_of(error)}", cure="Is it up? openclawd gateway status"
         ) from error
-    raise NotRunning(absent, cure="Start it: openclawd gateway")
+    raise NotRunning(absent, cure=cure)
 
 
 async def _open(endpoint: Endpoint) -> _Stream:

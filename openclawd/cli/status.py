@@ -34,6 +34,8 @@ def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     try:
         found = converse(endpoints(arguments, environ), _ask, timeout_ms=arguments.timeout)
     except Failure as error:
+        if error.exit_code == ExitCode.USAGE:
+            raise
         failure = error
     warnings = list(_warnings(arguments, environ, found))
     if arguments.json:
@@ -45,12 +47,15 @@ def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _ask(rpc: "Rpc") -> dict[str, Any]:
+    from openclawd.cli.doctor_mark import is_mark
     from openclawd.cli.gateway import running_gateway
 
     found = await running_gateway(rpc)
     if "gateway.admissions" in rpc.hello.get("features", {}).get("methods", []):
         recent = (await rpc.ask("gateway.admissions", {})).get("recent", [])
-        found["lastRefused"] = next((each for each in recent if each.get("outcome") == "refused"), None)
+        refused = (each for each in recent if each.get("outcome") == "refused")
+        # What `openclawd doctor` tries without a secret is meant to be refused.
+        found["lastRefused"] = next((each for each in refused if not is_mark(each.get("version"))), None)
     return found
 
 
@@ -69,7 +74,7 @@ def _print(found: Mapping[str, Any], failure: Failure | None, warnings: "list[Fi
     from openclawd.cli.finding import print_findings
 
     if failure is not None:
-        print(f"gateway  not running: {failure.text()}")
+        print(failure.text())
     else:
         print_facts(_facts(found))
     if warnings:

@@ -47,6 +47,9 @@ class Endpoint:
     absent: str
     """What it means when nobody listens there."""
 
+    cure: str = "Start it: openclawd gateway"
+    """What helps then."""
+
     socket: Path | None = None
     host: str = LOOPBACK
     port: int = 0
@@ -80,8 +83,15 @@ def endpoints(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Iter
     paths = resolve_paths(environ)
     if flags == Flags():
         yield from local_socket(paths)
-    settings = settings_for(paths, environ, flags)
-    yield port_endpoint(paths, settings)
+    endpoint = port_endpoint(paths, settings_for(paths, environ, flags))
+    if flags != Flags():
+        # The gateway may run all the same: the socket has not been asked.
+        endpoint = attrs.evolve(
+            endpoint,
+            absent=f"Nothing listens at {endpoint.name}.",
+            cure="Whether a gateway runs, and where: openclawd gateway status",
+        )
+    yield endpoint
 
 
 def port_endpoint(paths: Paths, settings: GatewaySettings) -> Endpoint:
@@ -146,7 +156,7 @@ def _from_url(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Endp
     if place is None:
         raise Failure(
             f"--url {arguments.url}: expected ws://HOST:PORT or wss://HOST:PORT.",
-            cure="See: openclawd gateway call --help",
+            cure=None if "://" in arguments.url else f"Perhaps: --url ws://{arguments.url}",
             exit_code=ExitCode.USAGE,
         )
     scheme, host, port = place
@@ -158,6 +168,7 @@ def _from_url(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Endp
     return Endpoint(
         name=name,
         absent=f"Nothing listens at {name}.",
+        cure="On the gateway's machine: openclawd gateway status",
         host=host,
         port=port,
         tls=tls,
@@ -175,10 +186,12 @@ def _place(url: str) -> tuple[str, str, int] | None:
         port = parts.port
     except ValueError:
         return None
-    default = {"ws": 80, "wss": 443}.get(parts.scheme)
+    # The page's URL, as it stands in a browser, names the same gateway.
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    default = {"ws": 80, "wss": 443}.get(scheme)
     if default is None or not parts.hostname:
         return None
-    return parts.scheme, parts.hostname, port or default
+    return scheme, parts.hostname, port or default
 
 
 def _pin_for(

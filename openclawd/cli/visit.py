@@ -1,6 +1,7 @@
 """`openclawd doctor` at one place: the page, then both ways in, a browser's and a command's."""
 
 import argparse
+import shlex
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
@@ -10,6 +11,7 @@ import trio
 
 from openclawd.agents.certificates import client_context
 from openclawd.cli.diagnosis import Diagnosis
+from openclawd.cli.failure import reason_of
 from openclawd.cli.finding import Finding, Verdict, failed, note, ok
 from openclawd.cli.own_gateway import OwnGateway
 from openclawd.cli.place import Place, Trust, certificate_of, connected
@@ -43,7 +45,9 @@ class Visit:
     def findings(self, secrets: Mapping[str, Secret]) -> Iterator[Finding]:
         """Step by step; a step that cannot be made ends it."""
         place = self._place
-        cure = "openclawd gateway status" if self._is_own else "is the address right, and the gateway up?"
+        cure = "openclawd gateway status"
+        if not self._is_own:
+            cure = f"if the address is right, on the gateway's machine: {cure}"
         try:
             yield from self._steps(secrets)
         except ssl.SSLError as error:
@@ -52,7 +56,7 @@ class Visit:
         except TimeoutError:
             yield failed("connection", f"{place.address} does not answer", cure)
         except OSError as error:
-            yield failed("connection", f"{place.address}: {error.strerror or error}", cure)
+            yield failed("connection", f"{place.address}: {reason_of(error)}", cure)
 
     def _steps(self, secrets: Mapping[str, Secret]) -> Iterator[Finding]:
         place, trust = self._place, Trust()
@@ -62,7 +66,10 @@ class Visit:
             if said.verdict is Verdict.FAILED:
                 secrets = {}  # nobody knows who that is
         diagnosis = Diagnosis(place, here=self._is_own)
-        yield diagnosis.page(self._within(partial(get_page, place, trust)))
+        page = self._within(partial(get_page, place, trust))
+        yield diagnosis.page(page)
+        if page.wants_tls:
+            return  # whatever else is asked gets the same answer
         if not place.is_secure:
             open_to_all = (
                 f"{place.origin} is not encrypted: the network reads along, stock pages refuse to work"
@@ -99,7 +106,8 @@ class Visit:
                 said = "the certificate is the gateway's own; browsers ask once whether to trust it"
                 return ok("TLS", f"{said}\nSHA-256 {fingerprint}"), trust
             said = f"the certificate is not trusted: {error.verify_message}\nSHA-256 {fingerprint}"
-            cure = f"if it is the gateway's: openclawd doctor --url … --tls-fingerprint {fingerprint}"
+            url = shlex.quote(f"{self._place.origin}{self._place.path}")
+            cure = f"if it is the gateway's: openclawd doctor --url {url} --tls-fingerprint {fingerprint}"
             return failed("TLS", said, cure), trust
         return ok("TLS", f"the certificate is trusted\nSHA-256 {fingerprint}"), checked
 

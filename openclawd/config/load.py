@@ -26,7 +26,7 @@ __all__ = ["ConfigError", "ConfigProblem", "LoadedConfig", "UsageError", "load_c
 _SHOWN_VALUE_CHARS: Final = 60
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class LoadedConfig:
     """One reading of the file.
 

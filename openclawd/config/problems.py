@@ -13,7 +13,7 @@ VALIDATE_COMMAND: Final = "openclawd config validate"
 HELP_COMMAND: Final = "openclawd gateway --help"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ConfigProblem:
     """One thing that is wrong.
 

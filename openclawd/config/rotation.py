@@ -27,7 +27,9 @@ def rotate_token(file: ConfigFile, settings: GatewaySettings, flags: Flags | Non
     if settings.auth_mode != "token":
         raise NotRotatable(
             f"The gateway asks for no token: its auth mode is {settings.auth_mode}.",
-            "The file with the password and the mode: openclawd config file",
+            "Another password: openclawd config set gateway.auth.password NEW"
+            if settings.auth_mode == "password"
+            else "To have it ask for one: openclawd config set gateway.auth.mode token",
         )
     if flags is not None and (flags.token is not None or flags.token_file is not None):
         flag = "--token" if flags.token is not None else "--token-file"

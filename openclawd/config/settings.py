@@ -38,8 +38,16 @@ class Flags:
     password: str | None = attrs.field(default=None, repr=False)
     password_file: str | None = None
 
+    def secret_flag(self, auth_mode: str) -> str | None:
+        """The one that gives the secret which `auth_mode` asks for."""
+        given = {
+            "token": {"--token": self.token, "--token-file": self.token_file},
+            "password": {"--password": self.password, "--password-file": self.password_file},
+        }.get(auth_mode, {})
+        return next((flag for flag, value in given.items() if value is not None), None)
 
-@attrs.frozen
+
+@attrs.frozen(eq=False)
 class ControlUiSettings:
     """The page. `base_path` is "" or "/like/this"; `root` is another page's folder to serve in its place."""
 
@@ -62,7 +70,7 @@ class TlsSettings:
     make: bool
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class GatewaySettings:
     """What the gateway runs with. In auth_mode "token" a `token` of None has yet to be made: ensure_token."""
 

@@ -19,7 +19,7 @@ from openclawd.auth.policy import Policy
 from openclawd.daemon.certificate import Certificates
 from openclawd.daemon.desk import desk
 from openclawd.daemon.local_socket import ROOT, peer_uid
-from openclawd.daemon.metrics import metrics
+from openclawd.daemon.metrics import scraper
 from openclawd.daemon.parts import Parts, now_ms
 from openclawd.gateway.connection import serve_connection
 from openclawd.net.bearer import Bearers
@@ -104,6 +104,7 @@ class Door:
             _hint_at_secret_in_url(request)
             connection.goodbye = None
             upgraded = UpgradedStream(transport, head, trailing)
+            del request, head, trailing  # not kept for as long as he stays
             async with accept_websocket(upgraded, reached=connection.reached) as wire:
                 connection.goodbye = lambda: wire.dismiss(BUSY)
                 try:
@@ -159,7 +160,7 @@ class Door:
             ),
             bearers=Bearers(parts.admission, now_ms=now_ms, refusals=self._refusals),
             avatar_file=avatar_file,
-            metrics=metrics(parts).respond,
+            metrics=scraper(parts),
         )
 
 

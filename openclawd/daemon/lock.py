@@ -42,6 +42,23 @@ def holder_pid(lock_file: Path) -> int | None:
     return pid if isinstance(pid, int) else None
 
 
+def running_pid(lock_file: Path) -> int | None:
+    """The pid of the gateway that holds the lock; None when nobody does, or when that cannot be told."""
+    try:
+        descriptor = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return holder_pid(lock_file)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _held_text(lock_file: Path) -> str:
     pid = holder_pid(lock_file)
     who = f"pid {pid}" if pid is not None else "another process"

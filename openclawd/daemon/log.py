@@ -13,6 +13,7 @@ below us speaks it already, so that their warnings come out the same way.
 import contextlib
 import logging
 import os
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ from openclawd.daemon.log_file import LogFile
 from openclawd.daemon.log_text import RESERVED, render
 
 _COVERED: Final = "***"
+# What JSON leaves bare and a terminal obeys: the second set of control characters, line separators, and marks
+# that turn the direction of text.
+_UNSAFE: Final = re.compile("[\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 # Deeper than any field of ours; what is below is shown by its type, so that a cycle ends.
 _MAX_DEPTH: Final = 8
 
@@ -149,8 +153,11 @@ def _document(record: logging.LogRecord) -> dict[str, object]:
 
 
 def as_line(record: logging.LogRecord) -> bytes:
-    """The record as one line of JSON, newline included."""
-    return orjson.dumps(as_document(record), option=orjson.OPT_APPEND_NEWLINE)
+    """The record as one line of JSON, newline included; safe to look at as it is."""
+    line = orjson.dumps(as_document(record), option=orjson.OPT_APPEND_NEWLINE)
+    if line.isascii():
+        return line
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line.decode()).encode()
 
 
 def _level_name(number: int) -> str:

@@ -44,6 +44,9 @@ from openclawd.store.facts import Facts
 # Nobody else may read what we write: the state holds conversations, the config a token.
 UMASK: Final = 0o077
 
+# Objects more than before, and collections of each generation, until the next: Python's own figures.
+_COLLECTED_AFTER: Final = (700, 10, 10)
+
 # The place belongs to another user, is read-only, or is taken by what is no file.
 _NOT_OURS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR})
 
@@ -140,7 +143,7 @@ def _run(
     def _announce() -> None:
         # What was built until here lives as long as the process; collections need not look at it.
         gc.freeze()
-        gc.enable()
+        gc.set_threshold(*_COLLECTED_AFTER)
         host, port = sockets.address
         _log.info(
             "ready",

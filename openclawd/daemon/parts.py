@@ -154,6 +154,7 @@ class Parts:
             log_file=str(self.setting.log_file),
             auth_mode=shared.mode,
             strong_secret=shared.is_strong if shared.configured else None,
+            secret_flag=self.setting.flags.secret_flag(shared.mode),
             tls=certificates is not None,
             tls_fingerprint=certificates.fingerprint if certificates is not None else None,
             runs=self.sessions.active_runs,

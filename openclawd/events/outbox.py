@@ -5,15 +5,14 @@ a droppable frame is skipped; any other frame marks the outbox as overflowed, af
 more and its client has to go (protocol: slow consumer).
 """
 
-from collections import deque
-
 
 class Outbox:
     """Frames on their way to one client."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._frames: deque[bytes] = deque()
+        # An empty deque has room for 64.
+        self._frames: list[bytes] = []
         self._waiting_bytes = 0
         self._sending_bytes = 0
         self.overflowed = False
@@ -42,12 +41,14 @@ class Outbox:
 
         The bytes count as buffered until `sent()`.
         """
-        taken: list[bytes] = []
-        size = 0
-        while self._frames and (not taken or size + len(self._frames[0]) <= max_bytes):
-            frame = self._frames.popleft()
-            taken.append(frame)
+        count = size = 0
+        for frame in self._frames:
+            if count and size + len(frame) > max_bytes:
+                break
+            count += 1
             size += len(frame)
+        taken = self._frames[:count]
+        del self._frames[:count]
         self._waiting_bytes -= size
         self._sending_bytes = size
         return taken[0] if len(taken) == 1 else b"".join(taken)

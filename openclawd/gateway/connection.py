@@ -8,6 +8,7 @@ nothing says "connected" before the decision has fallen.
 import logging
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -18,12 +19,13 @@ from openclawd.auth.admission import Admission
 from openclawd.auth.decisions import Admitted, Refused
 from openclawd.auth.devices import Devices
 from openclawd.auth.locality import Peer
-from openclawd.auth.scopes import ADMIN, READ, allows
+from openclawd.auth.scopes import ADMIN, OPERATOR, READ, allows
 from openclawd.events.hub import Hub
 from openclawd.events.subscriptions import Subscriptions
 from openclawd.gateway.client import Client
 from openclawd.gateway.clients import Clients
 from openclawd.gateway.consequences import settle_admission, settle_request, still_holds
+from openclawd.gateway.decision_log import DecisionLog
 from openclawd.gateway.flusher import Flusher
 from openclawd.gateway.handshake import Left, hear, outdated
 from openclawd.gateway.router import Router
@@ -85,10 +87,11 @@ class Desk:
     announcer: PresenceAnnouncer
     health: Health
     greeting: Greeting
-    decided: Callable[[str, Admitted | Refused], None]
+    decided: Callable[[str, Admitted | Refused, bool], None]
     """Called with the connection's id for each decision, where it is logged."""
 
     now_ms: Callable[[], int]
+    decision_log: DecisionLog = attrs.Factory(DecisionLog)
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -120,9 +123,9 @@ async def _arrive(wire: Wire, peer: Peer, desk: Desk) -> tuple[Client, Presence]
         connection_id=connection_id,
         wire_generation=admitted.protocol,
         role=admitted.role,
-        scopes=frozenset(admitted.scopes),
+        scopes=_shared(_operator_scopes(admitted)),
         credential=admitted.credential,
-        caps=CLIENT_CAPS.intersection(admitted.params.caps),
+        caps=_shared(CLIENT_CAPS.intersection(admitted.params.caps)),
         device_id=admitted.device.id if admitted.device is not None else None,
         wire=wire,
         router=desk.router,
@@ -134,19 +137,23 @@ async def _arrive(wire: Wire, peer: Peer, desk: Desk) -> tuple[Client, Presence]
     return client, presence
 
 
+@lru_cache(maxsize=32)
+def _shared(words: frozenset[str]) -> frozenset[str]:
+    """One set for all clients that have the same; most have."""
+    return words
+
+
 async def _admission(wire: Wire, peer: Peer, desk: Desk, connection_id: str) -> _Accepted | None:
     heard = await hear(wire, peer, desk.admission, nonce=str(uuid.uuid4()), now_ms=desk.now_ms)
     if isinstance(heard, Left):
-        fields = {"conn": connection_id, **heard.facts.log_fields(), "closeCode": heard.close_code}
-        _log.info("left before connect", extra={"fields": fields})
+        desk.decision_log.left_before_connect(connection_id, heard.facts, heard.close_code)
         return None
     decision = heard.decision
     if heard.is_over:
         if isinstance(decision, Refused):
             _decided(desk, connection_id, decision)
         else:
-            fields = {"conn": connection_id, **decision.log_fields()}
-            _log.info("left before hello-ok", extra={"fields": fields})
+            desk.decision_log.left_before_hello(connection_id, decision)
         return None
     if heard.policy is not desk.admission.policy:
         decision = outdated(decision)
@@ -168,7 +175,8 @@ async def _admission(wire: Wire, peer: Peer, desk: Desk, connection_id: str) -> 
         return None
     if not still_holds(decision, desk.devices):
         # Somebody removed the device or revoked its token meanwhile; it has to ask again.
-        await _refuse(wire, desk, connection_id, heard.request_id, refusals.device_removed(decision.facts))
+        removed = refusals.device_removed(decision.facts, decision.params.auth)
+        await _refuse(wire, desk, connection_id, heard.request_id, removed)
         return None
     _decided(desk, connection_id, decision)
     return _Accepted(heard.request_id or "", decision, issued)
@@ -194,9 +202,8 @@ async def _refuse(
 
 def _decided(desk: Desk, connection_id: str, decision: Admitted | Refused) -> None:
     """The one place where a decision becomes known: one line in the log, one record for `doctor`."""
-    word = "admitted" if isinstance(decision, Admitted) else "refused"
-    _log.info(word, extra={"fields": {"conn": connection_id, **decision.log_fields()}})
-    desk.decided(connection_id, decision)
+    told = desk.decision_log.decided(connection_id, decision)
+    desk.decided(connection_id, decision, told)
 
 
 async def _serve_client(desk: Desk, client: Client, presence: Presence) -> None:
@@ -221,7 +228,8 @@ async def _serve_client(desk: Desk, client: Client, presence: Presence) -> None:
 
 def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, object]:
     admitted, greeting = accepted.admitted, desk.greeting
-    reads, owns = allows(admitted.scopes, READ), allows(admitted.scopes, ADMIN)
+    scopes = _operator_scopes(admitted)
+    reads, owns = allows(scopes, READ), allows(scopes, ADMIN)
     hello = Hello(
         version=greeting.version,
         connection_id=connection_id,
@@ -243,6 +251,11 @@ def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, obj
         control_ui="bundled" if greeting.bundled_page else "configured",
     )
     return hello_ok_v3(hello) if admitted.protocol == V3 else hello_ok_v4(hello)
+
+
+def _operator_scopes(admitted: Admitted) -> frozenset[str]:
+    """What the client may see and do as an operator: nothing as a node, whatever it was approved for."""
+    return frozenset(admitted.scopes) if admitted.role == OPERATOR else frozenset()
 
 
 def _presence(admitted: Admitted) -> Presence:

@@ -11,6 +11,7 @@ from openclawd.auth.credentials import BY_DEVICE
 from openclawd.auth.decisions import Admitted, Refused
 from openclawd.auth.device_tokens import TokenVerdict
 from openclawd.auth.devices import Devices
+from openclawd.auth.scopes import covers
 from openclawd.events.event import Event
 from openclawd.methods.pairing_events import requested, resolved_silently
 from openclawd.protocol.hello import IssuedToken
@@ -40,7 +41,7 @@ async def settle_admission(
 
 
 def still_holds(admitted: Admitted, devices: Devices) -> bool:
-    """Whether the device is still paired, and the device token that let it in still valid."""
+    """Whether the device is still paired for all this, and the device token that let it in still valid."""
     device = admitted.device
     if device is None:
         return True
@@ -52,7 +53,9 @@ def still_holds(admitted: Admitted, devices: Devices) -> bool:
     if admitted.token_request is None:
         return True
     paired = devices.find(device.id)
-    return paired is not None and admitted.role in paired.roles
+    if paired is None or admitted.role not in paired.roles:
+        return False
+    return covers(paired.scopes, admitted.scopes)
 
 
 async def settle_request(refused: Refused, devices: Devices, publish: Publish) -> Refused:

@@ -35,6 +35,9 @@ class RunningGateway:
     strong_secret: bool | None
     """Whether the shared secret is beyond guessing; None where there is none."""
 
+    secret_flag: str | None
+    """The flag that gave the shared secret at the start; None where the file or the environment does."""
+
     tls: bool
     tls_fingerprint: str | None
     runs: int

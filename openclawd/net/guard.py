@@ -4,7 +4,6 @@ Whoever reads an answer of these may be the owner at a new name, and then the on
 page that attacks, which a browser does not show the answer to.
 """
 
-import html
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -157,6 +156,9 @@ def _answer(request: Request, fault: RequestFault, words: _Words) -> Response:
     status = HTTPStatus.MISDIRECTED_REQUEST if fault is RequestFault.HOST else HTTPStatus.FORBIDDEN
     headers = (("Cache-Control", "no-store"), ("Content-Security-Policy", _POLICY), ("Vary", "*"))
     if "text/html" in (request.header("accept") or ""):
+        # Its table of entities is a third of a megabyte.
+        import html
+
         shown = {name: html.escape(value) for name, value in attrs.asdict(words).items()}
         body = _PAGE.format(**shown)
         return Response(status, (("Content-Type", "text/html; charset=utf-8"), *headers), body.encode())

@@ -111,7 +111,10 @@ async def serve_http(
         upgraded = await _serve_requests(stream, respond, reached, turn)
         if upgraded is not None:
             reached(Stage.UPGRADED)
-            await upgrade(stream, *upgraded)
+            serving = upgrade(stream, *upgraded)
+            # A client stays for days, and nobody needs his request head again.
+            del upgraded
+            await serving
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
     finally:

@@ -57,7 +57,7 @@ CLIENT_CAPS: Final = frozenset(
 )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class ClientInfo:
     """What a client says about itself; none of it is proven."""
 
@@ -73,7 +73,7 @@ class ClientInfo:
     time_zone: NonEmptyStr | None = attrs.field(default=None, metadata={"max_length": 64})
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class DeviceProof:
     """An Ed25519 signature over this connection's nonce. `signed_at` is in milliseconds since the epoch."""
 
@@ -84,7 +84,7 @@ class DeviceProof:
     nonce: NonEmptyStr
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class AuthParams:
     """Secrets that the client presents; never shown."""
 
@@ -113,7 +113,7 @@ class ModelCatalog:
     session_key: NonEmptyStr
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class ConnectParams:
     """`connect.params`. Absent scopes are no scopes."""
 

@@ -19,7 +19,7 @@ from openclawd.protocol.limits import (
 from openclawd.protocol.versions import V3, V4
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class IssuedToken:
     """A device token on its way to the one device that may know it."""
 
@@ -28,7 +28,7 @@ class IssuedToken:
     scopes: tuple[str, ...]
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class SessionDefaults:
     """Where a client that names no session lands."""
 
@@ -48,7 +48,7 @@ class PrivateFacts:
     auth_mode: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Hello:
     """Everything that hello-ok is made of. `private` is None for clients without `operator.admin`; presence
     and health are JSON, which may be encoded already."""

@@ -1,7 +1,8 @@
 """What admission decided lately, and how often it decided what.
 
 The ring is what `gateway.admissions` answers and what `openclawd doctor` shows: the fields of the log line of
-each decision, so that who was refused can be told why without a look into the log. The counters are for
+each decision that has one, so that who was refused can be told why without a look into the log, and no flood
+drives him out of it. The counters are for
 `/metrics`; their labels are the machine's words for a reason and a credential, of which there are few.
 """
 
@@ -35,13 +36,17 @@ class Decisions:
         self._latest: deque[Mapping[str, object]] = deque(maxlen=DECISIONS_KEPT)
         self.counts: Counter[Kind] = Counter()
 
-    def decided(self, connection_id: str, decision: Admitted | Refused) -> None:
-        """A decision has fallen. Only what is logged of it is kept: a decision itself may hold a secret."""
+    def decided(self, connection_id: str, decision: Admitted | Refused, told: bool) -> None:
+        """A decision has fallen; `told`: the log has a line of its own for it, and the ring keeps that. Never
+        more: a decision itself may hold a secret.
+        """
         if isinstance(decision, Admitted):
             kind = Kind("admitted", "", decision.credential)
         else:
             kind = Kind("refused", decision.reason, decision.presented)
         self.counts[kind] += 1
+        if not told:
+            return
         said = {"ts": self._now_ms(), "outcome": kind.outcome, "conn": connection_id, **decision.log_fields()}
         self._latest.append(said)
 

@@ -598,6 +598,11 @@ def test_a_strangers_headers_are_cut_in_the_log() -> None:
     assert len(encode(refused(connect(token=TOKEN), peer).log_fields())) < 2_000
 
 
+def test_a_log_line_does_not_grow_with_the_scopes_of_who_is_let_in() -> None:
+    entry = admitted(connect(token=TOKEN, scopes=(*("operator.read",) * 5_000, "x" * 5_000)))
+    assert len(encode(entry.log_fields())) < 2_000
+
+
 # Whatever a stranger sends.
 
 any_json = st.recursive(

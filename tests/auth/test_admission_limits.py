@@ -311,8 +311,8 @@ def admission(policy: Policy, limiter: Limiter | None = None, devices: DeviceVie
         (PASSWORD_POLICY, PASSWORD, ""),
         (PASSWORD_POLICY, None, "password_missing"),
         (PASSWORD_POLICY, "x", "password_mismatch"),
-        (OPEN_POLICY, None, ""),
-        (OPEN_POLICY, "whatever", ""),
+        (OPEN_POLICY, None, "unauthorized"),
+        (OPEN_POLICY, "whatever", "unauthorized"),
     ],
 )
 def test_a_bearer_is_the_shared_secret(policy: Policy, credential: str | None, reason: str) -> None:
@@ -367,3 +367,10 @@ def test_a_token_that_was_wrong_before_it_became_the_right_one_gets_in() -> None
     assert isinstance(gate.decide(attempt(connect(token="other-token"), REMOTE, at=later)), Admitted)
     charge = limiter.charge(source_of(REMOTE, weak.locate(REMOTE)), Kind.TOKEN, "z", "", later)
     assert charge.outcome is Outcome.EXAMINE
+
+
+def test_without_a_secret_a_bearer_route_is_for_this_machine_alone() -> None:
+    judge = admission(OPEN_POLICY).judge_bearer
+    assert judge(LOCAL, None, NOW).ok
+    assert not judge(attrs.evolve(LOCAL, forwarded=True), None, NOW).ok
+    assert not judge(REMOTE, None, NOW).ok

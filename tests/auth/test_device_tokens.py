@@ -3,6 +3,7 @@
 import attrs
 import pytest
 import trio
+import trio.testing
 
 from openclawd.auth.device_tokens import TokenVerdict
 from openclawd.auth.devices import Devices
@@ -58,6 +59,45 @@ async def test_eight_older_tokens_stay_valid_for_the_other_tabs() -> None:
     tokens = [await issued(devices) for _ in range(10)]
     verdicts = [devices.verify_token("d1", "operator", token, ()) for token in tokens]
     assert verdicts == [TokenVerdict.MISMATCH] + [TokenVerdict.VALID] * 9
+
+
+async def test_a_program_that_keeps_no_token_voids_none_that_somebody_keeps_also_after_a_restart() -> None:
+    store = MemoryStore()
+    devices = await paired(store)
+    kept = await issued(devices)
+    await devices.tokens.issue("d1", "operator", (), presented=kept)
+    tokens = [await issued(devices) for _ in range(30)]
+    for known in (devices, await registry(store)):
+        assert known.verify_token("d1", "operator", kept, ("operator.read",)) is TokenVerdict.VALID
+        verdicts = [known.verify_token("d1", "operator", token, ()) for token in tokens]
+        assert verdicts == [TokenVerdict.MISMATCH] * 22 + [TokenVerdict.VALID] * 8
+
+
+async def test_a_token_that_nobody_came_with_yet_does_not_give_way_at_once() -> None:
+    devices = await paired()
+    for _ in range(9):
+        await devices.tokens.issue("d1", "operator", (), presented=await issued(devices))
+    newest = [await issued(devices) for _ in range(3)]
+    assert {devices.verify_token("d1", "operator", token, ()) for token in newest} == {TokenVerdict.VALID}
+
+
+async def test_a_token_that_is_voided_while_its_use_is_noted_is_not_given_back() -> None:
+    devices = await paired()
+    token = await issued(devices)
+    given: list[IssuedToken | None] = []
+
+    async def come_back() -> None:
+        given.append(await devices.tokens.issue("d1", "operator", (), presented=token))
+
+    async with trio.open_nursery() as nursery, devices._paired.lock("d1"):
+        nursery.start_soon(come_back)
+        await trio.testing.wait_all_tasks_blocked()
+        device = devices.find("d1")
+        assert device is not None
+        tokens = {"operator": device.tokens["operator"].revoked(1)}
+        await devices._paired.put(attrs.evolve(device, tokens=tokens))
+    assert given[0] is not None
+    assert given[0].token != token
 
 
 async def test_two_tabs_at_once_both_get_a_token_that_works() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openclawd.auth.bucket import HELD_MAX, MAX_DELAY_MS
 from openclawd.auth.limiter import BUCKETS_MAX, DIGESTS_KEPT, EVERYBODY_FACTOR, FORGOTTEN_AFTER_MS, Limiter
 from openclawd.auth.tries import (
     EVERYBODY,
@@ -392,3 +393,40 @@ def test_no_source_and_no_crowd_gets_more_guesses_than_its_budget(
     came_back = (now - NOW) * rules.tries / rules.refill_ms
     assert all(count <= rules.tries + came_back for count in examined.values())
     assert sum(examined.values()) <= EVERYBODY_FACTOR * (rules.tries + came_back)
+
+
+# --- what keeps connections waiting
+
+
+def test_a_source_that_repeats_one_secret_keeps_few_connections_waiting() -> None:
+    at = limiter()
+    guesses(at, 8)
+    verdicts = [guess(at, "guess 7") for _ in range(1_000)]
+    waiting = [verdict for verdict in verdicts if verdict.delay_ms]
+    assert len(waiting) <= HELD_MAX
+    refused = [verdict for verdict in verdicts if verdict.outcome is Outcome.EMPTY]
+    assert len(refused) == 1_000 - len(waiting)
+    assert all(0 < verdict.retry_after_ms <= MAX_DELAY_MS for verdict in refused)
+    assert spent(at, STRANGER.key) == 8
+
+
+def test_who_keeps_that_many_waiting_learns_nothing_of_another_secret_either() -> None:
+    at = limiter()
+    guesses(at, 8)
+    known = [guess(at, "guess 7") for _ in range(HELD_MAX)][-1]
+    assert guess(at, RIGHT) == known
+
+
+def test_once_they_have_their_answers_the_next_one_is_heard() -> None:
+    at = limiter()
+    guesses(at, 8)
+    refused = [guess(at, "guess 7") for _ in range(HELD_MAX)][-1]
+    later = NOW + MAX_DELAY_MS
+    assert refused.outcome is Outcome.EMPTY
+    assert guess(at, "guess 7", now=later).outcome is Outcome.KNOWN
+    assert guess(at, RIGHT, now=later).outcome is Outcome.EXAMINE
+
+
+def test_repeats_that_need_not_wait_are_never_refused() -> None:
+    at = limiter()
+    assert {guess(at, "stale").outcome for _ in range(1_000)} == {Outcome.EXAMINE, Outcome.KNOWN}

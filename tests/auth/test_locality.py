@@ -57,8 +57,9 @@ def peer(address: str, **headers: str) -> Peer:
         (peer("10.0.0.1", Host="localhost", X_Forwarded_For="127.0.0.1"), "127.0.0.1", False),
         (peer("127.0.0.9", Host="localhost", X_Forwarded_For="127.0.0.1"), "127.0.0.1", False),
         (peer("127.0.0.9", Host="localhost", X_Forwarded_For="8.8.8.8"), "8.8.8.8", False),
-        # A trusted proxy that does not say for whom it speaks.
-        (peer("127.0.0.9", Host="localhost"), "127.0.0.9", False),
+        # Beside a trusted proxy on this machine: a program that says nothing of another is one itself.
+        (peer("127.0.0.9", Host="localhost"), "127.0.0.9", True),
+        (peer("127.0.0.9", Host="localhost", X_Forwarded_Proto="http"), "127.0.0.9", False),
     ],
 )
 def test_a_client_is_located(seen: Peer, address: str, is_local: bool) -> None:

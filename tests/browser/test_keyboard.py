@@ -104,6 +104,8 @@ def test_all_commands_of_the_gateway_are_offered_and_put_away_with_escape(
 def test_what_may_stand_behind_a_command_is_offered(visitor: Visitor, gateway: GatewayProcess) -> None:
     chat = visitor.chat(gateway, "arguments")
     chat.composer.press_sequentially("/mode")
+    # The list comes from the gateway; until it is there, Tab leaves the field.
+    expect(options(chat).first).to_be_visible()
     chat.page.keyboard.press("Tab")
     expect(chat.composer).to_have_value("/model ")
     expect(options(chat)).to_contain_text(["fake/fake-model"])

@@ -47,6 +47,18 @@ def test_limits_shows_a_row_a_source(shell: Shell) -> None:
     assert " ".join(second.split()) == "* password 100 of 100 all are 1 min ago"
 
 
+def test_limits_of_many_shows_who_has_to_wait_first_and_counts_the_rest(shell: Shell) -> None:
+    many = [limit(source=f"10.0.0.{number}") for number in range(100)]
+    answer = {"rules": {}, "limits": [*many, limit(source="*", tries=100, triesLeft=0)]}
+    with FakeGateway(answers={"gateway.limits.list": lambda _: answer}).listening(socket=shell.socket):
+        ran = shell("gateway", "limits")
+    lines = ran.out.splitlines()
+    assert lines[1].split()[0] == "*"
+    assert lines[2].split()[0] == "10.0.0.0"
+    assert "And 61 more: openclawd gateway limits --json" in lines
+    assert len(lines) < 50
+
+
 def test_limits_without_any_says_so(shell: Shell) -> None:
     gateway = FakeGateway(answers={"gateway.limits.list": lambda _: {"rules": {}, "limits": []}})
     with gateway.listening(socket=shell.socket):
@@ -158,11 +170,25 @@ def test_a_gateway_that_runs_and_cannot_be_asked_keeps_its_token(shell: Shell) -
     paths.own_dir.mkdir()
     with state_lock(paths.lock_file, now_ms=0):
         ran = shell("gateway", "token", "rotate")
-    assert (ran.code, "already running" in ran.err) == (75, True)
+    assert (ran.code, ran.err.endswith("Why: openclawd doctor\n")) == (75, True)
     assert file.read_text() == CONFIG
 
 
 # --- config set
+
+
+@pytest.mark.parametrize("words", [("reload",), ("token", "rotate")])
+def test_a_config_that_a_running_gateway_does_not_take_is_mended_in_the_file(
+    shell: Shell, words: tuple[str, ...]
+) -> None:
+    def refuse(_: Any) -> Any:
+        details = {"issues": [{"path": "", "message": "line 1"}]}
+        raise Refusal(code="INVALID_REQUEST", message="invalid config: line 1", details=details)
+
+    gateway = FakeGateway(answers={f"gateway.{'.'.join(words)}": refuse})
+    with gateway.listening(socket=shell.socket):
+        ran = shell("gateway", *words)
+    assert (ran.code, ran.err.splitlines()[-1].endswith("openclawd config validate")) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,11 @@ def test_list_shows_who_waits_and_who_is_paired(shell: Shell) -> None:
     assert "Linux  openclaw-control-ui  operator" in ran.out
 
 
+def test_a_long_name_does_not_push_everything_else_away(shell: Shell) -> None:
+    with gateway_with(request(1, displayName="n" * 60_000)).listening(socket=shell.socket):
+        assert max(map(len, shell("devices", "list").out.splitlines())) < 300
+
+
 def test_a_name_cannot_move_the_cursor(shell: Shell) -> None:
     with gateway_with(request(1, displayName="\x1b[2Jevil")).listening(socket=shell.socket):
         out = shell("devices", "list").out

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from openclawd.cli.posture import exposure, files
-from openclawd.config.paths import Paths
+from openclawd.cli.finding import Verdict
+from openclawd.cli.posture import exposure, files, unwritable
+from openclawd.config.paths import Paths, resolve_paths
 
 SAFE: dict[str, Any] = {
     "bind": "loopback",
@@ -75,3 +76,10 @@ def test_files_that_others_can_read_are_named(
 
 def test_what_is_not_there_cannot_be_read(tmp_path: Path) -> None:
     assert list(files(Paths(tmp_path / "no", tmp_path / "no" / "openclaw.json"))) == []
+
+
+def test_a_folder_that_nothing_can_be_written_to_is_a_fault(tmp_path: Path) -> None:
+    (fault,) = unwritable(resolve_paths({"HOME": "/", "OPENCLAW_STATE_DIR": "/proc/self"}))
+    assert (fault.verdict, fault.cure) == (Verdict.FAILED, "ls -ld /proc/self")
+    assert list(unwritable(resolve_paths({"HOME": "/", "OPENCLAW_STATE_DIR": str(tmp_path)}))) == []
+    assert list(tmp_path.iterdir()) == []

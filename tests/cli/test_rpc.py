@@ -179,7 +179,7 @@ def test_without_a_gateway_every_command_says_how_to_start_one(
     assert ran.err == f"No gateway is running for {shell.state_dir}.\nStart it: openclawd gateway\n"
 
 
-@pytest.mark.parametrize("url", ["localhost:18789", "http://127.0.0.1:1", "ws://", "ws://host:port"])
+@pytest.mark.parametrize("url", ["localhost:18789", "ftp://127.0.0.1:1", "ws://", "ws://host:port"])
 def test_a_url_that_is_none_exits_2(shell: Shell, url: str) -> None:
     ran = shell("health", "--url", url)
     assert ran.code == 2
@@ -225,3 +225,34 @@ def test_a_gateway_that_goes_away_in_the_middle_is_said_with_its_close(shell: Sh
         ran = shell("health")
     assert ran.code == 1
     assert "closed the connection: 1012 service restart" in ran.err
+
+
+def test_nothing_at_a_port_given_by_hand_does_not_mean_that_no_gateway_runs(shell: Shell) -> None:
+    with echoing().listening(socket=shell.socket):
+        ran = shell("gateway", "call", "echo", "--port", "1")
+    assert ran.code == 1
+    assert ran.err == (
+        "Nothing listens at ws://127.0.0.1:1.\nWhether a gateway runs, and where: openclawd gateway status\n"
+    )
+
+
+def test_the_url_of_the_page_names_its_gateway(shell: Shell) -> None:
+    with echoing().listening(tcp=True) as gateway:
+        assert shell("gateway", "call", "echo", "--url", f"http://127.0.0.1:{gateway.port}/").code == 0
+
+
+def test_a_url_without_its_scheme_is_answered_with_the_one_that_was_meant(shell: Shell) -> None:
+    ran = shell("health", "--url", "127.0.0.1:18789")
+    assert (ran.code, ran.err.splitlines()[-1]) == (2, "Perhaps: --url ws://127.0.0.1:18789")
+
+
+def test_a_gateway_that_refuses_the_command_is_not_said_to_be_down(shell: Shell) -> None:
+    with FakeGateway(token="right").listening(tcp=True) as gateway:
+        ran = shell("status", "--url", f"ws://127.0.0.1:{gateway.port}", "--token", "wrong")
+    assert (ran.code, "refused the connection" in ran.out) == (1, True)
+    assert "not running" not in ran.out
+
+
+def test_status_tells_a_wrong_command_line_as_every_command_does(shell: Shell) -> None:
+    ran = shell("status", "--url", "ftp://127.0.0.1:1")
+    assert (ran.code, ran.out) == (2, "")

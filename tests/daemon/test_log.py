@@ -227,6 +227,13 @@ def test_an_odd_value_still_makes_a_line(value: object) -> None:
     assert isinstance(json.loads(as_line(record(fields={"odd": value}))), dict)
 
 
+def test_what_a_terminal_would_obey_is_escaped_in_the_file_and_still_means_the_same() -> None:
+    odd = "\x1b[2J \x9b31m \x85 \u2028 \u202e \u2066 é 日本"
+    line = as_line(record(fields={"odd": odd}))
+    assert line.decode().removesuffix("\n").isprintable()
+    assert json.loads(line)["odd"] == odd
+
+
 def test_arguments_that_do_not_fit_still_make_a_line() -> None:
     assert as_document(record("%d things", args=("no number",)))["message"] == "%d things"
 

@@ -19,6 +19,7 @@ from openclawd.auth.locality import Peer
 from openclawd.auth.policy import Policy
 from openclawd.auth.tries import LimitRules
 from openclawd.config.secret import Secret
+from openclawd.events.event import Event
 from openclawd.events.hub import Hub
 from openclawd.events.subscriptions import Subscriptions
 from openclawd.gateway.clients import Clients
@@ -111,7 +112,7 @@ async def desk(store: MemoryStore) -> Desk:
             bundled_page=True,
             uptime_ms=lambda: 0,
         ),
-        decided=lambda _connection_id, _decision: None,
+        decided=lambda _connection_id, _decision, _told: None,
         now_ms=lambda: NOW_MS,
     )
 
@@ -132,13 +133,15 @@ class Visit:
             await serve_connection(wire, LOCAL, self.desk, settled=settle)
             nursery.cancel_scope.cancel()
 
-    async def connect(self, socket: WebSocketConnection, device: Device) -> dict[str, Any]:
+    async def connect(
+        self, socket: WebSocketConnection, device: Device, role: str = "operator"
+    ) -> dict[str, Any]:
         challenge = json.loads(await socket.get_message())
-        params = connect_params(challenge["payload"]["nonce"], token=TOKEN)
+        params = connect_params(challenge["payload"]["nonce"], token=TOKEN, role=role)
         params["device"] = device.sign(
             nonce=challenge["payload"]["nonce"],
             client=params["client"],
-            role="operator",
+            role=role,
             scopes=params["scopes"],
             token=TOKEN,
             signed_at_ms=NOW_MS,
@@ -177,6 +180,20 @@ async def test_an_admitted_client_is_counted_until_it_leaves(autojump_clock: Moc
         await socket.aclose()
         await trio.sleep(1)
     assert (len(visit.desk.clients), len(visit.desk.hub)) == (0, 0)
+
+
+async def test_a_node_is_told_and_sent_nothing_of_an_operators_whatever_scopes_it_was_approved_for(
+    autojump_clock: MockClock,
+) -> None:
+    visit = Visit(await desk(MemoryStore()))
+    async with memory_socket(visit.serve) as socket:
+        hello = (await visit.connect(socket, Device(), role="node"))["payload"]
+        assert "operator.admin" in hello["auth"]["scopes"]
+        assert "configPath" not in hello["snapshot"]
+        assert hello["snapshot"]["presence"] == []
+        visit.desk.hub.publish(Event("chat", {}, scope="operator.read"))
+        visit.desk.hub.publish(Event("tick", {}))
+        assert json.loads(await socket.get_message())["event"] == "tick"
 
 
 async def test_what_a_client_subscribed_to_is_forgotten_when_it_leaves(autojump_clock: MockClock) -> None:

@@ -129,6 +129,13 @@ async def test_a_device_that_is_removed_meanwhile_is_out_whatever_secret_it_came
     assert not still_holds(admission(), here.devices)
 
 
+async def test_a_device_that_was_paired_anew_for_less_meanwhile_is_out_with_what_it_had() -> None:
+    here = await place()
+    await here.devices.remove("d1", OWNER)
+    await here.devices.pair(attrs.evolve(ASK, scopes=()))
+    assert not still_holds(admission(), here.devices)
+
+
 async def test_what_came_without_a_device_depends_on_none() -> None:
     here = await place(paired=False)
     bare = attrs.evolve(admission(), device=None, token_request=None)

@@ -92,7 +92,8 @@ def test_a_fresh_gateway_has_its_version_its_uptime_and_its_memory() -> None:
 
 def test_decisions_are_told_by_outcome_reason_and_credential() -> None:
     house = House()
-    house.decisions.decided("c", attrs.evolve(refusals.too_big(Facts("192.0.2.1")), presented="password"))
+    too_big = attrs.evolve(refusals.too_big(Facts("192.0.2.1")), presented="password")
+    house.decisions.decided("c", too_big, told=True)
     name = "openclawd_admissions_total"
     assert of(house.scrape(), name, outcome="refused", reason="too-big", credential="password") == 1
 
@@ -161,7 +162,7 @@ def test_the_manual_names_every_metric_and_its_labels() -> None:
         for name in re.findall(r"`(\w+)`", names)
     }
     house = House(clients=(Visitor("node", 4),), published=Counter(tick=1), answers=Counter({200: 1}))
-    house.decisions.decided("c", refusals.not_json(Facts("192.0.2.1")))
+    house.decisions.decided("c", refusals.not_json(Facts("192.0.2.1")), told=True)
     house.limiter.charge(Source("x"), Kind.TOKEN, "a", "b", NOW_MS)
     told = {each.name: each for each in figures(house.sources())}
     for name, figure in told.items():

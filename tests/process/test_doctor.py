@@ -1,6 +1,7 @@
 """`openclawd doctor` against gateways that are well, and against each fault that it knows the cure of."""
 
 import json
+import signal
 import socket
 from collections.abc import Generator, Mapping
 from typing import Any, Final
@@ -145,6 +146,7 @@ async def test_a_gateway_with_tls_is_known_by_its_own_certificate() -> None:
         code, found = doctor(gateway, "--url", f"http://127.0.0.1:{gateway.port}/")
         assert code == 1
         assert found["page"]["cure"] == f"openclawd doctor --url https://127.0.0.1:{gateway.port}/"
+        assert set(found) == {"page"}, "no proxy is blamed for what follows"
 
 
 def test_a_port_without_tls_is_told_apart_from_a_bad_certificate(gateway: GatewayProcess) -> None:
@@ -241,3 +243,53 @@ async def test_the_secret_can_be_proven_over_the_local_socket_only(gateway: Gate
         while frame.get("id") != request:
             frame = await client.next_frame()
     assert frame["error"]["message"] == "gateway.secret.check is for the local socket"
+
+
+def test_a_token_of_the_command_line_is_told_from_one_that_has_changed() -> None:
+    with gateway_process({"gateway": {"auth": {"token": STRONG}}}, "--token", STRONG[::-1]) as gateway:
+        code, found = doctor(gateway)
+        assert code == 1
+        assert "started with --token" in found["secret"]["said"]
+        link = gateway.command("dashboard")
+        assert (link.returncode, link.stdout) == (1, ""), "a link that leads nowhere is none"
+        assert "started with --token" in link.stderr
+
+
+def test_a_wrong_secret_given_by_hand_is_not_the_configs_fault(well: GatewayProcess) -> None:
+    file = well.state.parent / "wrong.txt"
+    file.write_text("not the token")
+    code, found = doctor(well, "--token-file", str(file))
+    assert (code, found["secret"]["cure"]) == (1, "without it, the config's is tried: openclawd doctor")
+    assert well.command("doctor", "--token-file", "/nowhere").returncode == 2
+
+
+def test_another_port_than_the_gateways_is_said(well: GatewayProcess) -> None:
+    port = free_port()
+    code, found = doctor(well, "--port", str(port))
+    assert code == 1
+    assert found["gateway"]["said"].endswith(f"on port {well.port} and not on {port}")
+
+
+def test_a_gateway_without_its_socket_is_not_another_program() -> None:
+    with gateway_process() as gateway:
+        assert gateway.process is not None
+        (gateway.state / "openclawd" / "gateway.sock").unlink()
+        code, found = doctor(gateway)
+        assert code == 1
+        assert found["gateway"]["said"].startswith(f"process {gateway.process.pid} runs, and does not listen")
+
+
+def test_a_gateway_that_is_stuck_is_not_another_program() -> None:
+    with gateway_process() as gateway:
+        assert gateway.process is not None
+        gateway.process.send_signal(signal.SIGSTOP)
+        code, found = doctor(gateway)
+        gateway.process.send_signal(signal.SIGCONT)
+        assert code == 1
+        assert found["gateway"]["said"].startswith(f"process {gateway.process.pid} runs and is stuck")
+
+
+def test_the_doctors_own_tries_are_nobodys_refusals(gateway: GatewayProcess) -> None:
+    doctor(gateway, "--url", gateway.url)
+    last = json.loads(gateway.command("status", "--json").stdout)["lastRefused"]
+    assert last is None or "doctor" not in last["version"]

@@ -27,8 +27,8 @@ def refused() -> Refused:
 
 def test_the_latest_come_first_with_what_the_log_says_of_them() -> None:
     decisions = Decisions(now_ms=lambda: 17)
-    decisions.decided("c1", admitted())
-    decisions.decided("c2", refused())
+    decisions.decided("c1", admitted(), told=True)
+    decisions.decided("c2", refused(), told=True)
     first, second = decisions.latest()
     assert first == {"ts": 17, "outcome": "refused", "conn": "c2", **refused().log_fields()}
     assert (second["conn"], second["outcome"], second["credential"]) == ("c1", "admitted", "token")
@@ -37,15 +37,23 @@ def test_the_latest_come_first_with_what_the_log_says_of_them() -> None:
 
 def test_a_secret_that_was_presented_is_not_kept() -> None:
     decisions = Decisions(now_ms=lambda: 17)
-    decisions.decided("c1", admitted())
+    decisions.decided("c1", admitted(), told=True)
     assert SECRET not in repr(decisions.latest())
 
 
 def test_old_decisions_are_forgotten_and_still_counted() -> None:
     decisions = Decisions(now_ms=lambda: 17)
     for number in range(DECISIONS_KEPT + 10):
-        decisions.decided(str(number), refused())
+        decisions.decided(str(number), refused(), told=True)
     assert len(decisions.latest()) == DECISIONS_KEPT
     assert decisions.latest()[-1]["conn"] == "10"
     kind = Kind("refused", "not-json", "token+password")
     assert decisions.counts == Counter({kind: DECISIONS_KEPT + 10})
+
+
+def test_what_the_log_only_counted_is_counted_and_not_kept() -> None:
+    decisions = Decisions(now_ms=lambda: 17)
+    decisions.decided("c1", refused(), told=True)
+    decisions.decided("c2", refused(), told=False)
+    assert [record["conn"] for record in decisions.latest()] == ["c1"]
+    assert sum(decisions.counts.values()) == 2
