@@ -115,7 +115,8 @@ class Admitted:
             **(self.charge.log_fields() if self.charge is not None else {}),
             **self.facts.log_fields(),
             "scopes": [_cut(scope) for scope in self.scopes[:_SCOPES_SHOWN_MAX]],
-            "paired": self.pairing is not None,
+            # By this very decision; whoever was paired before needs no word.
+            **({"paired": True} if self.pairing is not None else {}),
         }
 
 

@@ -6,7 +6,6 @@ from typing import Final
 ADMIN: Final = "operator.admin"
 READ: Final = "operator.read"
 WRITE: Final = "operator.write"
-APPROVALS: Final = "operator.approvals"
 PAIRING: Final = "operator.pairing"
 
 OPERATOR: Final = "operator"

@@ -41,12 +41,14 @@ class Outbox:
 
         The bytes count as buffered until `sent()`.
         """
-        count = size = 0
-        for frame in self._frames:
-            if count and size + len(frame) > max_bytes:
-                break
-            count += 1
-            size += len(frame)
+        count, size = len(self._frames), self._waiting_bytes
+        if size > max_bytes:
+            count = size = 0
+            for frame in self._frames:
+                if count and size + len(frame) > max_bytes:
+                    break
+                count += 1
+                size += len(frame)
         taken = self._frames[:count]
         del self._frames[:count]
         self._waiting_bytes -= size
