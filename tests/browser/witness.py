@@ -34,8 +34,11 @@ class Witness:
         self._allowed.append(re.compile(pattern, re.DOTALL))
 
     def allow_a_gateway_that_is_away(self) -> None:
-        """The browser itself reports every connection that it could not open."""
+        """The browser itself reports every connection that it could not open; and behind a Switchboard, where
+        the page's socket is Playwright's, what that passes on to a real one that is closing already.
+        """
         here = re.escape(self._home)
+        self.allow("console error: WebSocket is already in CLOSING or CLOSED state.")
         self.allow(rf"console error: WebSocket connection to 'ws://{here}/[^']*' failed: .*")
         self.allow(
             rf"console error: Failed to load resource: net::ERR_CONNECTION_(REFUSED|RESET) \(http://{here}/.*\)"
