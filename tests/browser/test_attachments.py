@@ -124,8 +124,7 @@ def test_a_file_of_the_transcript_is_opened_and_can_be_saved(
     assert download.value.path().read_text() == TEXT
     chat.page.keyboard.press("Escape")
     expect(viewer).to_have_count(0)
-    attached(chat).nth(0).focus()
-    chat.page.keyboard.press("Enter")
+    attached(chat).nth(0).press("Enter")
     expect(viewer.get_by_role("img", name="photo.png")).to_be_visible()
     chat.page.keyboard.press("Escape")
     expect(attached(chat).nth(0)).to_be_focused()
