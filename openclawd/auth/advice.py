@@ -9,7 +9,7 @@ from openclawd.auth.hosts import parse_origin
 from openclawd.auth.origins import OriginRules, allowing
 
 _DASHBOARD: Final = "openclawd dashboard"
-_PASSWORD: Final = "openclawd config set gateway.auth.password NEW, if nobody remembers it"  # noqa: S105
+_PASSWORD: Final = "if nobody remembers it: openclawd config set gateway.auth.password NEW"  # noqa: S105
 _CLIENT: Final = "mend the client: docs/protocol.md says what it has to send"
 _RECONNECT: Final = "nothing: the client has to connect again"
 _SECURE_CONTEXT: Final = f"open the page over https or at localhost: {_DASHBOARD}"
