@@ -473,6 +473,24 @@ async def hang_middle(wire: Wire, request: RecordedRequest, _: int) -> None:
 
 
 @behaviour
+async def hang_once(wire: Wire, request: RecordedRequest, attempt: int) -> None:
+    """HANG_ONCE: never answers the first try of a message, then the answer."""
+    await (hang if attempt == 1 else plain)(wire, request, attempt)
+
+
+@behaviour
+async def hang_head_once(wire: Wire, request: RecordedRequest, attempt: int) -> None:
+    """HANG_HEAD_ONCE: the head and no more at the first try of a message, then the answer."""
+    await (hang_head if attempt == 1 else plain)(wire, request, attempt)
+
+
+@behaviour
+async def hang_middle_once(wire: Wire, request: RecordedRequest, attempt: int) -> None:
+    """HANG_MIDDLE_ONCE: a few words and no more at the first try of a message, then the answer."""
+    await (hang_middle if attempt == 1 else plain)(wire, request, attempt)
+
+
+@behaviour
 async def error_inside(wire: Wire, request: RecordedRequest, _: int) -> None:
     """ERROR_INSIDE: a few words, then an error object in the stream."""
     await wire.head()

@@ -65,10 +65,32 @@ class Catalog:
     _offline: OfflineModel = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._offline = OfflineModel(self._facts)
+        self._know()
+
+    def _know(self) -> None:
         own = {name: value.reveal() for name, value in self._config.env.variables.items()}
         self._environ = {**own, **{name: value for name, value in self._environ.items() if value}}
-        self._offline = OfflineModel(self._facts)
         self._known = known_providers(self._config, self._environ, offered=self._discovers)
+
+    async def change(self, config: Config, environ: Mapping[str, str]) -> None:
+        """Go by another configuration. Answers under way come to their end as they began; providers that are
+        as they were keep their connections.
+        """
+        before, found = self._known, self._found
+        self._config, self._environ = config, environ
+        self._know()
+        same = {
+            name
+            for name, known in self._known.items()
+            if name in before and known.endpoint.same_as(before[name].endpoint)
+        }
+        self._found = {name: entries for name, entries in found.items() if name in same and self._discovers}
+        # A new server is looked for at once.
+        self._discovery_due = float("-inf")
+        retired = [self._providers.pop(name) for name in [*self._providers] if name not in same]
+        for provider in retired:
+            await provider.retire()
 
     @property
     def _discovers(self) -> bool:

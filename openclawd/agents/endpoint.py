@@ -52,6 +52,11 @@ class Endpoint:
     extra_headers: Mapping[str, Secret | str] = attrs.field(factory=dict)
     api: str = OPENAI_COMPLETIONS
 
+    def same_as(self, other: "Endpoint") -> bool:
+        """Whether it is asked in the same way, with the same credentials."""
+        names = (field.name for field in attrs.fields(Endpoint))
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
     def url(self, path: str) -> str:
         """`path` below the base URL, without user and password, its query kept. Raises ModelError."""
         parts = self._parts()

@@ -52,6 +52,8 @@ MAX_RETRY_AFTER_S: Final = 30.0
 # A body that has said everything still has its last HTTP chunk to send; reading it keeps the connection
 # usable.
 _LINGER_S: Final = 0.05
+# A goodbye over TLS that the server does not answer.
+_CLOSE_S: Final = 1.0
 # No list of models and no error text is longer; a whole answer of a server that does not stream may be.
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 
@@ -81,6 +83,8 @@ class Provider:
     last_failure: ModelErrorKind | None = attrs.field(default=None, init=False)
     rests_until_s: float = attrs.field(default=0.0, init=False)
     _client: HttpClient = attrs.field(init=False)
+    _answering: int = attrs.field(default=0, init=False)
+    _is_retired: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._client = HttpClient(self.endpoint, self._patience.connect_s)
@@ -89,8 +93,25 @@ class Provider:
         """Close the connections that are kept open."""
         await self._client.aclose()
 
+    async def retire(self) -> None:
+        """Close the connections once nobody is being answered: the config has this provider otherwise now."""
+        self._is_retired = True
+        if not self._answering:
+            with trio.move_on_after(_CLOSE_S):
+                await self.aclose()
+
     async def answer(self, model: str, question: Question, emit: Emit) -> Completion:
         """One turn, with one retry where that may help. Raises ModelError."""
+        self._answering += 1
+        try:
+            return await self._answer(model, question, emit)
+        finally:
+            self._answering -= 1
+            if self._is_retired and not self._answering:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
+                    await self.aclose()
+
+    async def _answer(self, model: str, question: Question, emit: Emit) -> Completion:
         try:
             completion = await self._asked_twice(model, question, emit)
         except ModelError as error:

@@ -61,9 +61,11 @@ class AgentProfile:
         return file
 
 
-@attrs.frozen(eq=False, repr=False)
+@attrs.define(eq=False, repr=False)
 class Roster:
-    """Every agent, the default one first; never empty."""
+    """Every agent, the default one first; never empty. Another config may bring other agents, but for the
+    default one's id.
+    """
 
     all: Sequence[AgentProfile]
     main_key: str

@@ -101,8 +101,10 @@ def _reload(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print(f"In force now: {', '.join(applied)}.")
     elif not waiting and not found.get("problems"):
         print("The gateway goes by it already.")
-    if waiting:
-        print(f"Counts from the gateway's next start: {', '.join(waiting)}.")
+    if waiting and found.get("restarts"):
+        print(f"It restarts for this: {', '.join(waiting)}.")
+    elif waiting:
+        print(f"Counts when it restarts: {', '.join(waiting)}. That is: openclawd gateway restart")
     if found.get("problems"):
         raise Failure("\n".join(found["problems"]))
     return ExitCode.OK
@@ -111,17 +113,10 @@ def _reload(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def _rotate(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Over the local socket only: the token never leaves this machine, and comes from the file itself."""
     from openclawd.cli.dashboard import page_link
-    from openclawd.cli.gateway import refuse_run_options
+    from openclawd.cli.gateway import refuse_connection_options
     from openclawd.config.paths import resolve_paths
 
-    refuse_run_options(arguments, "token rotate")
-    for name in ("port", "token", "token_file", "password", "password_file"):
-        if getattr(arguments, name) is not None:
-            raise Failure(
-                f"openclawd gateway token rotate: it takes no --{name.replace('_', '-')}.",
-                cure="It asks the gateway of this state directory: openclawd gateway token rotate",
-                exit_code=ExitCode.USAGE,
-            )
+    refuse_connection_options(arguments, "token rotate")
     paths = resolve_paths(environ)
     is_live = _ask_running(paths, "gateway.token.rotate") is not None
     if not is_live:

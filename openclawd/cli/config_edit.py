@@ -54,7 +54,9 @@ def _unset(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def _edit(
     arguments: argparse.Namespace, environ: Mapping[str, str], edit: Callable[[str, list[str]], str]
 ) -> int:
-    from openclawd.config.atomic import write_atomic
+    import hashlib
+
+    from openclawd.config.atomic import ChangedMeanwhile, alone_with, write_atomic
     from openclawd.config.edit import EditError
     from openclawd.config.load import read_bytes
     from openclawd.config.paths import resolve_paths
@@ -63,14 +65,27 @@ def _edit(
 
     paths = resolve_paths(environ)
     try:
-        text = decode_text(read_bytes(paths) or b"")
-        edited = edit(text, arguments.path.split("."))
-        known = {(each.path, each.expected) for each in _problems(paths, text, environ)}
-        found = _problems(paths, edited, environ)
-        added = tuple(each for each in found if (each.path, each.expected) not in known)
-        if added:
-            raise ConfigError(added, source=f"{paths.config_file} was left as it is")
-        write_atomic(paths.config_file, edited, backup=paths.config_backup)
+        # A gateway that runs may be writing it, too.
+        with alone_with(paths.config_file):
+            data = read_bytes(paths) or b""
+            text = decode_text(data)
+            edited = edit(text, arguments.path.split("."))
+            known = {(each.path, each.expected) for each in _problems(paths, text, environ)}
+            found = _problems(paths, edited, environ)
+            added = tuple(each for each in found if (each.path, each.expected) not in known)
+            if added:
+                raise ConfigError(added, source=f"{paths.config_file} was left as it is")
+            write_atomic(
+                paths.config_file,
+                edited,
+                backup=paths.config_backup,
+                began_with=hashlib.sha256(data).hexdigest(),
+            )
+    except ChangedMeanwhile:
+        raise Failure(
+            f"{paths.config_file} was changed by somebody else at this moment, and was left so.",
+            cure="Look at it, then try again: openclawd config get",
+        ) from None
     except (EditError, NotReadable) as error:
         raise Failure(f"{paths.config_file}: {error}", cure="See: openclawd config validate") from error
     except OSError as error:
@@ -108,7 +123,9 @@ def _in_force(reloaded: Mapping[str, Any] | None) -> str:
         return f"The running gateway cannot go by all of it: {' '.join(problems)}"
     if not waiting:
         return "The running gateway goes by it."
-    return f"The running gateway goes by it, but for this until its next start: {', '.join(waiting)}."
+    if reloaded.get("restarts"):
+        return f"The running gateway goes by it; it restarts for this: {', '.join(waiting)}."
+    return f"The running gateway goes by it, but for this until it restarts: {', '.join(waiting)}."
 
 
 def _value(text: str) -> object:

@@ -3,10 +3,11 @@
 import argparse
 import gc
 import json
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from openclawd.cli import access
+from openclawd.cli import access, check, restart, stop
 from openclawd.cli.arguments import (
     Commands,
     add_connection,
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from openclawd.cli.rpc import Rpc
 
 _BINDS: Final = ("loopback", "lan", "auto", "tailnet", "custom")
+# The life that begins with the first restart.
+_SECOND: Final = 2
 _AUTH_MODES: Final = ("none", "token", "password", "trusted-proxy")
 
 
@@ -51,6 +54,9 @@ def add_commands(families: Commands) -> None:
     add_json(status)
     status.set_defaults(handler=_status)
 
+    restart.add_command(add_action)
+    stop.add_command(add_action)
+    check.add_command(add_action, _add_run_options)
     access.add_commands(add_action)
 
 
@@ -79,10 +85,22 @@ def refuse_run_options(arguments: argparse.Namespace, action: str) -> None:
             )
 
 
+def refuse_connection_options(arguments: argparse.Namespace, action: str) -> None:
+    """`action` is for the gateway of this state directory, and knows the way to it."""
+    refuse_run_options(arguments, action)
+    for name in ("port", "token", "token_file", "password", "password_file"):
+        if getattr(arguments, name) is not None:
+            raise Failure(
+                f"openclawd gateway {action}: it takes no --{name.replace('_', '-')}.",
+                cure=f"It asks the gateway of this state directory: openclawd gateway {action}",
+                exit_code=ExitCode.USAGE,
+            )
+
+
 def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    # Of every class with slots an unslotted twin is thrown away, two megabytes in all. One look at each new
-    # object finds them; what lives is not looked at again while starting, which would cost a tenth of it.
-    gc.set_threshold(10_000, 1_000, 1_000)
+    # Everything that a start makes lives as long as the process, but for the unslotted twins of classes with
+    # slots, two megabytes in all, which one collection finds at its end.
+    gc.disable()
 
     import attrs
 
@@ -152,10 +170,14 @@ def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             ("certificate", found.get("tlsFingerprint")),
             ("auth", found.get("authMode")),
             ("up for", None if uptime_ms is None else duration(uptime_ms)),
+            ("now", lifecycle_of(found)),
+            ("restarted", last_restart_of(found)),
+            ("restart", refused_restart_of(found)),
             # This command is one of them.
             ("clients", None if clients is None else f"{max(0, clients - 1)} besides this command"),
             ("model", found.get("model")),
             ("config", found.get("configFile")),
+            *(("warning", each) for each in found.get("configWarnings", [])),
             ("state", found.get("stateDir")),
             ("log", found.get("logFile")),
         ]
@@ -175,6 +197,28 @@ async def running_gateway(rpc: "Rpc") -> dict[str, Any]:
         "configFile": snapshot.get("configPath"),
     }
     return {"running": True, **known, **status.get("openclawd", {})}
+
+
+def lifecycle_of(found: Mapping[str, Any]) -> str | None:
+    """Where the gateway stands, while it does not simply serve."""
+    lifecycle = found.get("lifecycle")
+    return None if lifecycle == "ready" else lifecycle
+
+
+def last_restart_of(found: Mapping[str, Any]) -> str | None:
+    """When and why it last restarted in place, how long nobody was served, how often it did."""
+    last, generation = found.get("lastRestart"), found.get("generation")
+    if not isinstance(last, Mapping) or not isinstance(generation, int):
+        return None
+    ago = duration(max(0.0, time.time() * 1000 - last.get("atMs", 0)))
+    said = f"{ago} ago, in {duration(last.get('gapMs', 0))}: {last.get('reason')}"
+    return said if generation == _SECOND else f"{generation - 1} times, last {said}"
+
+
+def refused_restart_of(found: Mapping[str, Any]) -> str | None:
+    """Why a restart that was asked for since then did not happen."""
+    problem = found.get("restartProblem")
+    return None if problem is None else f"refused: {problem} (openclawd gateway check)"
 
 
 def _listening(found: Mapping[str, Any]) -> str | None:

@@ -23,7 +23,18 @@ _INTERRUPTED: Final = 130
 _PIPE_CLOSED: Final = 141
 
 # Modules beside this one.
-_FAMILIES: Final = ("gateway", "dashboard", "devices", "status", "doctor", "health", "logs", "config")
+_FAMILIES: Final = (
+    "gateway",
+    "dashboard",
+    "devices",
+    "status",
+    "doctor",
+    "health",
+    "logs",
+    "config",
+    "backup",
+    "restore",
+)
 
 _EXAMPLES: Final = """\
 start here:

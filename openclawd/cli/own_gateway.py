@@ -8,7 +8,7 @@ from openclawd.cli.failure import Failure
 from openclawd.cli.finding import Finding, failed, note, ok
 from openclawd.cli.known_secret import is_right, why_wrong
 from openclawd.cli.place import Place
-from openclawd.cli.posture import exposure, files, unwritable
+from openclawd.cli.posture import exposure, files, state, unwritable
 from openclawd.config.paths import resolve_paths
 from openclawd.config.problems import ConfigError, UsageError
 
@@ -48,6 +48,9 @@ class OwnGateway:
             yield failed("gateway", said, "openclawd doctor")
             return
         yield ok("gateway", f"running, process {running.get('pid')}, version {running.get('version')}")
+        yield from _restarts(running)
+        for warning in running.get("configWarnings", []):
+            yield failed("config in force", warning, "openclawd config validate")
         if running.get("authMode") == "trusted-proxy":
             said = "people come through a proxy that names them: go its way"
             public = self._settings.public_origin if self._settings is not None else None
@@ -76,6 +79,7 @@ class OwnGateway:
     def notes(self) -> Iterator[Finding]:
         """What is open wider than it need be."""
         yield from unwritable(self._paths)
+        yield from state(self._paths, self._running or {})
         yield from exposure(self._running or {})
         yield from files(self._paths)
 
@@ -180,6 +184,27 @@ class OwnGateway:
             return None  # another gateway than openclawd, which does not say
         base = self._settings.control_ui.base_path if self._settings is not None else ""
         return Place(reachable(address), port, running.get("tlsFingerprint") is not None, f"{base}/")
+
+
+def _restarts(running: Mapping[str, Any]) -> Iterator[Finding]:
+    """Its last restart, whether another is under way, and what none in place can apply."""
+    from openclawd.cli.gateway import last_restart_of, lifecycle_of
+    from openclawd.cli.service_unit import unit_of
+
+    lifecycle, last = lifecycle_of(running), last_restart_of(running)
+    if lifecycle is not None:
+        yield note("restart", f"the gateway is {lifecycle}", "openclawd logs -f")
+    elif last is not None:
+        yield ok("restart", last)
+    problem = running.get("restartProblem")
+    if problem is not None:
+        yield note(
+            "restart", f"the last one that was asked for was refused: {problem}", "openclawd gateway check"
+        )
+    pid = running.get("pid")
+    unit = unit_of(pid) if isinstance(pid, int) else None
+    if unit is not None and unit.said is not None:
+        yield note("service", unit.said, unit.command)
 
 
 async def _status(rpc: "Rpc") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from openclawd.cli.failure import look_at, reason_of
 from openclawd.cli.finding import Finding, failed, note
 from openclawd.config.paths import Paths
+from openclawd.store.kept import kept_damage
 
 _OTHERS: Final = 0o077
 _OTHERS_ENTER: Final = 0o011
@@ -69,6 +70,17 @@ def unwritable(paths: Paths) -> Iterator[Finding]:
     except OSError as error:
         said = f"{folder} cannot be written: {reason_of(error)}"
         yield failed("state folder", said, look_at(folder, error))
+
+
+def state(paths: Paths, running: Mapping[str, Any]) -> Iterator[Finding]:
+    """What is wrong with the state on disk, by a running gateway or by the files that it left."""
+    found = running.get("stateWarnings")
+    if found is None:
+        for kept in kept_damage(paths.database):
+            yield note("state", kept.said, kept.cure)
+        return
+    for each in found:
+        yield (failed if each["failing"] else note)("state", each["said"], each["cure"])
 
 
 def _mode(path: Path) -> int | None:

@@ -262,4 +262,5 @@ def _closed(endpoint: Endpoint, reason: trio_websocket.CloseReason | None) -> Fa
     return Failure(
         f"The gateway at {endpoint.name} closed the connection{said}.",
         cure="Its reasons are in its log: openclawd logs",
+        code=str(reason.code) if reason is not None else None,
     )

@@ -62,12 +62,14 @@ async def _ask(rpc: "Rpc") -> dict[str, Any]:
 def _warnings(
     arguments: argparse.Namespace, environ: Mapping[str, str], found: Mapping[str, Any]
 ) -> "Iterator[Finding]":
-    from openclawd.cli.posture import exposure, files
+    from openclawd.cli.posture import exposure, files, state
     from openclawd.config.paths import resolve_paths
 
     yield from exposure(found)
     if not arguments.url:
-        yield from files(resolve_paths(environ))
+        paths = resolve_paths(environ)
+        yield from state(paths, found)
+        yield from files(paths)
 
 
 def _print(found: Mapping[str, Any], failure: Failure | None, warnings: "list[Finding]") -> None:
@@ -83,10 +85,15 @@ def _print(found: Mapping[str, Any], failure: Failure | None, warnings: "list[Fi
 
 
 def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    from openclawd.cli.gateway import last_restart_of, lifecycle_of, refused_restart_of
+
     up_ms, clients, runs = found.get("uptimeMs"), found.get("clients"), found.get("runs")
     up = f", up {duration(up_ms)}" if isinstance(up_ms, int) else ""
     pid = f", process {found['pid']}" if found.get("pid") is not None else ""
     yield "gateway", f"running{pid}, version {found.get('version')}{up}"
+    yield "now", lifecycle_of(found)
+    yield "restarted", last_restart_of(found)
+    yield "restart", refused_restart_of(found)
     if found.get("port") is not None:
         tls = "TLS" if found.get("tlsFingerprint") else "no TLS"
         yield "listening", f"port {found['port']}, {found.get('bind')}, {found.get('address')}, {tls}"
@@ -106,6 +113,8 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         ("log", "logFile"),
     ):
         yield name, found.get(key)
+    for warning in found.get("configWarnings", []):
+        yield "warning", warning
 
 
 def _refused(record: object) -> str | None:

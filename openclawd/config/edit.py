@@ -11,7 +11,7 @@ from typing import Final
 import orjson
 
 from openclawd.config import splice
-from openclawd.config.atomic import write_atomic
+from openclawd.config.atomic import ChangedMeanwhile, alone_with, write_atomic
 from openclawd.config.load import LoadedConfig, load_config, load_text
 from openclawd.config.problems import ConfigError, ConfigProblem
 from openclawd.config.reading import NotReadable, parse
@@ -75,14 +75,17 @@ def ensure_token(loaded: LoadedConfig) -> LoadedConfig:
     A new one is 48 hex digits and saved before this returns.
     """
     paths, path = loaded.paths, ("gateway", "auth", "token")
-    fresh = load_config(paths, loaded.process_environ)
-    token = fresh.config.gateway.auth.token
-    if token is not None and token.reveal().strip():
-        return fresh
     try:
-        text = set_value(fresh.raw, path, new_token())
-        made = load_text(paths, text, loaded.process_environ)
-        write_atomic(paths.config_file, text, backup=paths.config_backup)
+        with alone_with(paths.config_file):
+            fresh = load_config(paths, loaded.process_environ)
+            token = fresh.config.gateway.auth.token
+            if token is not None and token.reveal().strip():
+                return fresh
+            text = set_value(fresh.raw, path, new_token())
+            made = load_text(paths, text, loaded.process_environ)
+            write_atomic(paths.config_file, text, backup=paths.config_backup, began_with=fresh.hash)
+    except ChangedMeanwhile:
+        return ensure_token(loaded)
     except (EditError, OSError) as error:
         reason = f"a new token cannot be saved: {getattr(error, 'strerror', None) or error}"
         hint = "make the file writable, or set OPENCLAW_GATEWAY_TOKEN"

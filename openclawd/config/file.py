@@ -9,18 +9,27 @@ is shown `shown_hash`, that of the text without them.
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import attrs
+import orjson
 
 from openclawd.config import reading
-from openclawd.config.atomic import write_atomic
-from openclawd.config.load import LoadedConfig, load_config, load_text, read_bytes
+from openclawd.config.atomic import ChangedMeanwhile, alone_with, write_atomic
+from openclawd.config.last_good import lost_settings
+from openclawd.config.load import LoadedConfig, load_data, load_text, read_bytes, read_data
 from openclawd.config.paths import Paths
 from openclawd.config.problems import ConfigError, ConfigProblem
 
 _SAYS_NOTHING: Final = "this text has no settings, and the file has some; send {} to remove them all"
+
+
+# Of settings, as JSON. Below that a file may lose most of them without anything being wrong.
+_GUARDED_BYTES: Final = 1024
+# A text that was begun from a part of the file, or cut off, has lost more.
+_LEFT_AT_LEAST: Final = 0.5
 
 
 class BaseHashMissing(Exception):
@@ -58,12 +67,21 @@ class ConfigFile:
     any thread.
     """
 
-    def __init__(self, applied: LoadedConfig, *, check: Callable[[LoadedConfig], object]) -> None:
-        """`applied` is what the gateway runs with; `check` raises ConfigError for what it could not."""
+    def __init__(
+        self,
+        applied: LoadedConfig,
+        *,
+        check: Callable[[LoadedConfig], object],
+        from_elsewhere: bool = False,
+    ) -> None:
+        """`applied` is what the gateway runs with, and not what is in the file if it is `from_elsewhere`;
+        `check` raises ConfigError for what it could not run with.
+        """
         self._applied = applied
         self._applied_shown_hash: str | None = None
         self._check = check
         self._writing = threading.Lock()
+        self._seen_hash = applied.hash if applied.exists and not from_elsewhere else None
 
     @property
     def applied(self) -> LoadedConfig:
@@ -82,9 +100,21 @@ class ConfigFile:
             self._applied_shown_hash = _shown_hash(self._applied.raw, self._applied.document)
         return self._applied_shown_hash
 
+    @property
+    def seen_hash(self) -> str | None:
+        """The hash of what `load` found the last time; None where that was no file, or nothing readable."""
+        return self._seen_hash
+
     def load(self) -> LoadedConfig:
-        """What a start would make of the file now. Raises ConfigError."""
-        loaded = load_config(self._applied.paths, self._applied.process_environ)
+        """What a start would make of the file now. Raises ConfigError; also for a file that is gone, or has
+        nothing in it any more, as nobody changes settings so.
+        """
+        applied, self._seen_hash = self._applied, None
+        data = read_data(applied.paths)
+        self._seen_hash = _digest(data) if data is not None else None
+        loaded = load_data(applied.paths, data, applied.process_environ)
+        if (lost := lost_settings(loaded, applied.document)) is not None:
+            raise lost
         self._check(loaded)
         return loaded
 
@@ -111,27 +141,71 @@ class ConfigFile:
         Raises BaseHashMissing, BaseHashStale, ConfigError for a text that cannot be the configuration (then
         nothing is written), OSError.
         """
-        with self._writing:
+        with self._alone():
             before = self.read()
-            if before.exists and base_hash is None:
-                raise BaseHashMissing
-            if before.exists and base_hash != before.hash:
-                raise BaseHashStale
+            _check_base(before, base_hash)
             text = self._whole(raw, before)
             self._loaded(text)
-            paths = self._applied.paths
-            write_atomic(paths.config_file, text, backup=paths.config_backup)
+            _refuse_loss(before, text)
+            self._write(before, text)
             return self.read()
+
+    def patch(
+        self, raw: str, base_hash: str | None, replaced: Collection[str] | None = None
+    ) -> tuple[CurrentFile, tuple[str, ...]]:
+        """Change what the merge patch `raw` names and leave the rest of the text as it is: the file after
+        that, and the paths that have changed. Nothing is written where none has.
+
+        `replaced` names the lists that may lose items; None: all may. Raises as `replace` does, and
+        PatchRefused. A patch of what a page keeps there for itself needs no `base_hash`.
+        """
+        from openclawd.config.covered import StillCovered, uncovered
+        from openclawd.config.patch import changed_paths, patched, small_change
+
+        with self._alone():
+            before = self.read()
+            source = str(before.paths.config_file)
+            if before.problems:
+                raise ConfigError(before.problems, source=source)
+            try:
+                text = uncovered(patched(before.raw, reading.parse(raw), replaced), before.raw)
+            except reading.NotReadable as error:
+                problem = ConfigProblem("", None, f"the patch: {error}", error.line)
+                raise ConfigError((problem,), source=source) from error
+            except StillCovered as error:
+                raise ConfigError(error.problems, source=source) from error
+            changed = changed_paths(before.document, reading.parse(text))
+            if base_hash is not None or not small_change(changed):
+                _check_base(before, base_hash)
+            if not changed:
+                return before, ()
+            self._loaded(text)
+            self._write(before, text)
+            return self.read(), changed
 
     def edit(self, change: Callable[[str], str]) -> None:
         """Write what `change` makes of the text. Raises what that raises, ConfigError, OSError."""
-        with self._writing:
+        with self._alone():
             before = self.read()
             if before.problems:
                 raise ConfigError(before.problems, source=str(before.paths.config_file))
             text = change(before.raw)
             self._loaded(text)
-            write_atomic(before.paths.config_file, text, backup=before.paths.config_backup)
+            self._write(before, text)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else of ours writes the file meanwhile: not here, and in no other process."""
+        with self._writing, alone_with(self._applied.paths.config_file):
+            yield
+
+    def _write(self, before: CurrentFile, text: str) -> None:
+        """Raises BaseHashStale, OSError."""
+        paths = before.paths
+        try:
+            write_atomic(paths.config_file, text, backup=paths.config_backup, began_with=before.hash)
+        except ChangedMeanwhile:
+            raise BaseHashStale from None
 
     def _whole(self, raw: str, before: CurrentFile) -> str:
         """The text to write. Raises ConfigError."""
@@ -155,6 +229,25 @@ class ConfigFile:
         loaded = load_text(self._applied.paths, raw, self._applied.process_environ)
         self._check(loaded)
         return loaded
+
+
+def _check_base(before: CurrentFile, base_hash: str | None) -> None:
+    """Raises BaseHashMissing, BaseHashStale."""
+    if before.exists and base_hash is None:
+        raise BaseHashMissing
+    if before.exists and base_hash != before.hash:
+        raise BaseHashStale
+
+
+def _refuse_loss(before: CurrentFile, text: str) -> None:
+    """Raises ConfigError for a text that has lost most of the settings."""
+    size, left = (len(orjson.dumps(each)) for each in (before.document, reading.parse(text)))
+    if size >= _GUARDED_BYTES and left < size * _LEFT_AT_LEAST:
+        sentence = (
+            f"this text has {left} bytes of the {size} that the settings have, as if it were a part of them;"
+            " to remove so much, use config.patch with null, or edit the file"
+        )
+        raise ConfigError((ConfigProblem("", None, sentence),), source=str(before.paths.config_file))
 
 
 def _shown_hash(raw: str, document: Mapping[str, object]) -> str:

@@ -51,16 +51,31 @@ class LoadedConfig:
 
 def load_config(paths: Paths, environ: Mapping[str, str] | None = None) -> LoadedConfig:
     """The configuration as it is on disk now; a missing file is an empty one. Raises ConfigError."""
-    source = str(paths.config_file)
+    return load_data(paths, read_data(paths), environ)
+
+
+def read_data(paths: Paths) -> bytes | None:
+    """What is in the file, None when there is none. Raises ConfigError."""
     try:
-        data = read_bytes(paths)
-        raw = reading.decode_text(data) if data is not None else ""
-    except reading.NotReadable as error:
-        raise ConfigError((ConfigProblem("", None, str(error), error.line),), source=source) from error
+        return read_bytes(paths)
     except OSError as error:
-        reason = f"cannot be read: {error.strerror or error}"
-        raise ConfigError((ConfigProblem("", None, reason),), source=source) from error
+        raise file_error(paths, f"cannot be read: {error.strerror or error}") from error
+    except reading.NotReadable as error:
+        raise file_error(paths, str(error)) from error
+
+
+def load_data(paths: Paths, data: bytes | None, environ: Mapping[str, str] | None = None) -> LoadedConfig:
+    """The configuration that these bytes are as the file. Raises ConfigError."""
+    try:
+        raw = reading.decode_text(data or b"")
+    except reading.NotReadable as error:
+        raise file_error(paths, str(error), error.line) from error
     return load_text(paths, raw, environ, exists=data is not None)
+
+
+def file_error(paths: Paths, sentence: str, line: int | None = None) -> ConfigError:
+    """The error for a file that is wrong as a whole."""
+    return ConfigError((ConfigProblem("", None, sentence, line),), source=str(paths.config_file))
 
 
 def load_text(
@@ -71,7 +86,7 @@ def load_text(
     try:
         document = reading.parse(raw)
     except reading.NotReadable as error:
-        raise ConfigError((ConfigProblem("", None, str(error), error.line),), source=source) from error
+        raise file_error(paths, str(error), error.line) from error
     around = os.environ if environ is None else environ
     config, outcome = structure(document, overlaid(around, given_variables(document)))
     if outcome.findings:

@@ -18,6 +18,10 @@ from openclawd.config.stock_keys import Table
 Port = NewType("Port", int)
 # 1 or more
 Count = NewType("Count", int)
+# milliseconds, 0 to 300 000
+Span = NewType("Span", int)
+# how many to keep, 0 to 366
+Kept = NewType("Kept", int)
 # a number, 0 or more
 Amount = NewType("Amount", float)
 # at least one character
@@ -121,6 +125,16 @@ class Tailscale:
 
 
 @attrs.frozen(eq=False, repr=False)
+class Reload:
+    """gateway.reload: what happens when the file is changed while the gateway runs."""
+
+    UNREAD: ClassVar[Table] = stock_keys.RELOAD
+
+    mode: Literal["off", "restart", "hot", "hybrid"] = "hybrid"
+    debounce_ms: Span = Span(300)
+
+
+@attrs.frozen(eq=False, repr=False)
 class Gateway:
     """gateway; no `mode` means local."""
 
@@ -135,6 +149,7 @@ class Gateway:
     allow_real_ip_fallback: bool = False
     control_ui: ControlUi = ControlUi()
     tls: Tls = Tls()
+    reload: Reload = Reload()
     remote: Remote = Remote()
     tailscale: Tailscale = Tailscale()
 
@@ -320,10 +335,29 @@ class Env:
 
 
 @attrs.frozen(eq=False, repr=False)
+class Restart:
+    """openclawd.restart"""
+
+    drain_ms: Span = Span(30_000)
+
+
+@attrs.frozen(eq=False, repr=False)
+class Backup:
+    """openclawd.backup: how many days of backups are kept (0: none is made), and how much room all of them
+    may take together.
+    """
+
+    keep: Kept = Kept(7)
+    max_bytes: Count = Count(2 * 1024 * 1024 * 1024)
+
+
+@attrs.frozen(eq=False, repr=False)
 class Own:
     """openclawd: the only section that stock does not know."""
 
     public_origin: Origin | None = None
+    restart: Restart = Restart()
+    backup: Backup = Backup()
 
 
 @attrs.frozen(eq=False, repr=False)

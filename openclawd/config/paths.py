@@ -38,9 +38,19 @@ class Paths:
         return self.own_dir / "openclawd.sqlite3"
 
     @property
+    def backups(self) -> Path:
+        """Backups of all that belongs to the gateway, one a day."""
+        return self.own_dir / "backups"
+
+    @property
     def config_backup(self) -> Path:
         """The file as it was before we last wrote it; stock keeps its own beside it."""
         return self.own_dir / "openclaw.json.bak"
+
+    @property
+    def config_last_good(self) -> Path:
+        """The text of the last file that a gateway could go by, for when it is broken."""
+        return self.own_dir / "config.last-good.json"
 
     @property
     def identity_file(self) -> Path:

@@ -33,6 +33,8 @@ _SCALARS: Final[Mapping[Any, Node]] = {
     float: {"type": "number"},
     model.Port: {"type": "integer", "minimum": 1, "maximum": 65535},
     model.Count: {"type": "integer", "minimum": 1},
+    model.Span: {"type": "integer", "minimum": 0, "maximum": 300_000},
+    model.Kept: {"type": "integer", "minimum": 0, "maximum": 366},
 }
 _SHAPES: Final[Mapping[type, Node]] = {**_SCALARS, list: {"type": "array"}}
 _SECRET_REFERENCE: Final[Node] = {

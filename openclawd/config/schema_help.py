@@ -29,6 +29,7 @@ HELP: Final[Mapping[type, Mapping[str, str]]] = {
         "allow_real_ip_fallback": "Let a trusted proxy's X-Real-IP say who the client is.",
         "control_ui": "The page that the gateway serves.",
         "tls": "Encryption on the port itself.",
+        "reload": "What happens when this file is changed while the gateway runs.",
         "remote": "A gateway elsewhere that this machine's commands talk to.",
         "tailscale": "Publishing through Tailscale; not supported, run tailscale yourself.",
     },
@@ -66,6 +67,10 @@ HELP: Final[Mapping[type, Mapping[str, str]]] = {
         "cert_path": "The certificate (PEM); without it, one in <state>/gateway/tls.",
         "key_path": "Its private key (PEM, without a passphrase).",
         "ca_path": "Certificates of the authorities between it and a root, sent along with it (PEM).",
+    },
+    model.Reload: {
+        "mode": "hybrid: go by it, with a restart where it needs one; hot: without; restart: always; off.",
+        "debounce_ms": "How long the file must have been left alone before it is read, in milliseconds.",
     },
     model.Remote: {
         "url": "Its address, like wss://host:18789.",
@@ -141,5 +146,14 @@ HELP: Final[Mapping[type, Mapping[str, str]]] = {
     model.Ui: {"assistant": "The assistant's name and picture, where an agent has none."},
     model.Assistant: {"name": "The name that is shown.", "avatar": "A picture or a letter."},
     model.Logging: {"level": "How much is logged."},
-    model.Own: {"public_origin": "The origin under which people reach the page through a proxy."},
+    model.Own: {
+        "public_origin": "The origin under which people reach the page through a proxy.",
+        "restart": "Restarts.",
+        "backup": "Daily backups of conversations, devices and settings.",
+    },
+    model.Backup: {
+        "keep": "For how many days a backup is kept; with 0 none is made.",
+        "max_bytes": "How many bytes all of them may take together; the newest stays in any case.",
+    },
+    model.Restart: {"drain_ms": "How long a restart waits for answers under way, in milliseconds."},
 }

@@ -9,6 +9,19 @@ from openclawd.config.schema_help import UNREAD_HELP
 # `agents.list[0].id`, `agents.list[].id` and `agents.list.*.id` mean the same.
 _INDEX: Final = re.compile(r"\[(\*|\d*)\]")
 _BELOW: Final = frozenset({"properties", "items", "anyOf", "required"})
+# What a running gateway cannot go by without a restart; all else counts at once.
+NEEDS_RESTART: Final = frozenset(
+    {
+        "gateway.port",
+        "gateway.bind",
+        "gateway.customBindHost",
+        "gateway.tls.enabled",
+        "gateway.controlUi.enabled",
+        "gateway.controlUi.basePath",
+        "gateway.controlUi.root",
+        "session",
+    }
+)
 
 
 def lookup(path: str) -> dict[str, Any] | None:
@@ -33,7 +46,7 @@ def lookup(path: str) -> dict[str, Any] | None:
     return {
         "path": ".".join(steps),
         "schema": _shallow(node),
-        "reloadKind": _reload_kind(unread=unread),
+        "reloadKind": _reload_kind(hint_path, unread=unread),
         **_hint(hint_path),
         "children": [
             {
@@ -42,7 +55,9 @@ def lookup(path: str) -> dict[str, Any] | None:
                 **({"type": child["type"]} if "type" in child else {}),
                 "required": key in required,
                 "hasChildren": bool(below(child)),
-                "reloadKind": _reload_kind(unread=unread or child.get("description") == UNREAD_HELP),
+                "reloadKind": _reload_kind(
+                    [*hint_path, key], unread=unread or child.get("description") == UNREAD_HELP
+                ),
                 **_hint([*hint_path, key]),
             }
             for key, child in below(node).items()
@@ -50,9 +65,13 @@ def lookup(path: str) -> dict[str, Any] | None:
     }
 
 
-def _reload_kind(*, unread: bool) -> str:
-    """Nothing is read while the gateway runs, and what is not read at all changes nothing."""
-    return "none" if unread else "restart"
+def _reload_kind(path: list[str], *, unread: bool) -> str:
+    """What is not read at all changes nothing; a section needs a restart when something in it does."""
+    if unread:
+        return "none"
+    here = ".".join(path)
+    needed = any(f"{key}.".startswith(f"{here}.") or here.startswith(f"{key}.") for key in NEEDS_RESTART)
+    return "restart" if needed else "hot"
 
 
 def _hint(path: list[str]) -> dict[str, object]:

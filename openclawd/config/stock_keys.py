@@ -54,8 +54,9 @@ REMOTE: Final[Table] = {
 
 TAILSCALE: Final[Table] = {"resetOnExit": bool, "preserveFunnel": bool}
 
+RELOAD: Final[Table] = {"deferralTimeoutMs": int}
+
 GATEWAY: Final[Table] = {
-    "reload": {"mode": ("off", "restart", "hot", "hybrid"), "debounceMs": int, "deferralTimeoutMs": int},
     "http": {
         "endpoints": {
             "chatCompletions": {

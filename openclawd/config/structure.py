@@ -41,6 +41,8 @@ _SCALARS: Final[tuple[tuple[Any, Callable[[object], object]], ...]] = (
     (str, values.string),
     (model.Port, values.port),
     (model.Count, values.count),
+    (model.Span, values.span),
+    (model.Kept, values.kept),
     (model.Amount, values.amount),
     (model.Text, values.text),
     (model.HttpUrl, values.http_url),

@@ -47,6 +47,14 @@ def count(value: object) -> int:
     return integer(value, 1)
 
 
+def span(value: object) -> int:
+    return integer(value, 0, 300_000)
+
+
+def kept(value: object) -> int:
+    return integer(value, 0, 366)
+
+
 def amount(value: object) -> float:
     # JSON5 has Infinity and NaN, and integers that no float holds.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_EXACT:

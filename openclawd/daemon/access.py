@@ -1,24 +1,25 @@
 """Who gets in, as the configuration says it now: the settings that count at once, and how they change.
 
-What `reload` applies is everything that only decides who may connect: it needs no socket opened and nothing
-started, so nobody who still may be here notices. The rest counts from the next start and is named. A file
-that a start would refuse changes nothing at all. Nor does a change that would be right only after a restart:
+What `reload` applies is everything that only decides who may connect, and what `sections` can go by: it needs
+no socket opened and nothing started, so nobody who still may be here notices. The rest counts from the next
+start and is named. A file that a start would refuse changes nothing at all, and a warning says so until it is
+mended. Nor does a change that would be right only after a restart:
 with the auth mode `none` for a bind to loopback, nobody opens a gateway that still listens on the network.
 
 Who came in with a secret that has changed is sent away; whoever was admitted by something else stays.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
-import orjson
 import trio
 
 from openclawd.auth.admission import Admission
 from openclawd.auth.limiter import Limiter
 from openclawd.config.file import ConfigFile
+from openclawd.config.last_good import keep_last_good, said_in_one_line
 from openclawd.config.load import LoadedConfig
 from openclawd.config.problems import ConfigError
 from openclawd.config.rotation import rotate_token
@@ -27,6 +28,7 @@ from openclawd.config.unsafe import is_loopback
 from openclawd.daemon.certificate import Certificates
 from openclawd.daemon.certificate_files import CertificateUnusable
 from openclawd.daemon.policy import admission_policy, limit_rules
+from openclawd.daemon.sections import Sections
 from openclawd.gateway.clients import Clients
 from openclawd.methods.services import Reloaded
 from openclawd.protocol.closes import GATEWAY_AUTH_CHANGED, invalidated
@@ -61,8 +63,8 @@ AT_START_PAGE: Final[Mapping[str, str]] = {
     "base_path": "gateway.controlUi.basePath",
     "root": "gateway.controlUi.root",
 }
-# Sections of the file that are read when the gateway starts.
-_SECTIONS: Final = ("agents", "models", "session", "ui", "logging", "env")
+# What `gateway.reload.mode` restarts by itself in.
+_RESTARTING: Final = frozenset({"hybrid", "restart"})
 _SECRETS: Final = ("auth_mode", "token", "password")
 _PROXY: Final = "trusted-proxy"
 
@@ -71,11 +73,12 @@ _log = logging.getLogger("openclawd.access")
 
 @attrs.frozen(eq=False, repr=False)
 class Started:
-    """What the gateway was started with."""
+    """What the gateway was started with; `problem` is what is wrong with the file, where it was not that."""
 
     loaded: LoadedConfig
     settings: GatewaySettings
     flags: Flags
+    problem: ConfigError | None = None
 
 
 class Access:
@@ -90,9 +93,14 @@ class Access:
         limiter: Limiter,
         clients: Clients,
         now_ms: Callable[[], int],
+        sections: Sections,
+        warned: Callable[[], None],
         certificates: Certificates | None = None,
     ) -> None:
+        """`warned` is called when there are other `warnings`."""
         self._started = started
+        self._sections = sections
+        self._warned = warned
         self._settings = started.settings
         self._config_file = config_file
         self._admission = admission
@@ -101,11 +109,45 @@ class Access:
         self._certificates = certificates
         self._now_ms = now_ms
         self._changing = trio.Lock()
+        self._warnings: tuple[str, ...] = (not_used(started.problem),) if started.problem else ()
+        self._last: Reloaded | None = None
 
     @property
     def settings(self) -> GatewaySettings:
         """Those in force now."""
         return self._settings
+
+    @property
+    def loaded(self) -> LoadedConfig:
+        """The reading of the file that is in force, but for what needs a restart."""
+        return self._sections.loaded
+
+    @property
+    def last(self) -> Reloaded | None:
+        """What the last file that could be gone by has changed; None before the first."""
+        return self._last
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the configuration now, in words."""
+        return self._warnings
+
+    def restart_refused(self, keys: Sequence[str], reason: str) -> None:
+        """These keys need a restart, and there is none."""
+        self._warn(f"{', '.join(keys)} needs a restart, which was refused: {reason}")
+
+    async def keep_last_good(self, loaded: LoadedConfig | None = None) -> None:
+        """Keep the text for a start with a broken file; without `loaded`, what the gateway started with."""
+        if loaded is None and self._started.problem is not None:
+            return
+        good = loaded or self._started.loaded
+        if not good.exists:
+            return
+        try:
+            await trio.to_thread.run_sync(keep_last_good, good)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            _log.warning("last good config not kept", extra={"fields": {"reason": reason}})
 
     async def reload(self) -> Reloaded:
         """Go by the file as it is now. Raises ConfigError for one that a start would refuse; then nothing has
@@ -128,17 +170,23 @@ class Access:
             loaded = await trio.to_thread.run_sync(self._config_file.load)
             wanted = resolve_settings(loaded, loaded.process_environ, self._started.flags)
         except ConfigError as error:
-            problems = [problem.text() for problem in error.problems]
-            _log.warning("config not applied", extra={"fields": {"problems": problems}})
+            if not_used(error) not in self._warnings:
+                problems = [problem.text() for problem in error.problems]
+                _log.warning("config not applied", extra={"fields": {"problems": problems}})
+            self._warn(not_used(error))
             raise
-        return self._apply(loaded, wanted)
+        await self.keep_last_good(loaded)
+        changed = await self._sections.apply(loaded)
+        self._last = self._apply(loaded, wanted, changed)
+        self._warn(*self._last.problems)
+        return self._last
 
-    def _apply(self, loaded: LoadedConfig, wanted: GatewaySettings) -> Reloaded:
+    def _apply(self, loaded: LoadedConfig, wanted: GatewaySettings, changed: tuple[str, ...]) -> Reloaded:
         before = self._settings
         after, waiting = self._permitted(wanted)
         after, renewed, problems = self._certified(after)
         restart_required = (*waiting, *self._needs_start(loaded, wanted))
-        applied = _changed(before, after, LIVE, LIVE_PAGE)
+        applied = (*_changed(before, after, LIVE, LIVE_PAGE), *changed)
         if renewed and TLS not in applied:
             # The same files with something else in them.
             applied = (*applied, TLS)
@@ -161,7 +209,13 @@ class Access:
                 }
             },
         )
-        return Reloaded(applied, restart_required, problems)
+        restarts = bool(restart_required) and loaded.config.gateway.reload.mode in _RESTARTING
+        return Reloaded(applied, restart_required, problems, restarts)
+
+    def _warn(self, *warnings: str) -> None:
+        if warnings != self._warnings:
+            self._warnings = warnings
+            self._warned()
 
     def _certified(self, after: GatewaySettings) -> tuple[GatewaySettings, bool, tuple[str, ...]]:
         """The settings with the certificate that is served, whether it is another one, and why it is not."""
@@ -193,12 +247,7 @@ class Access:
 
     def _needs_start(self, loaded: LoadedConfig, wanted: GatewaySettings) -> tuple[str, ...]:
         """The keys that are not as they were at the start and count from the next one."""
-        started = self._started
-        sections = (
-            section
-            for section in _SECTIONS
-            if _canonical(loaded.document.get(section)) != _canonical(started.loaded.document.get(section))
-        )
+        started, sections = self._started, self._sections.waiting(loaded)
         switched = [f"{TLS}.enabled"] if bool(started.settings.tls) != bool(wanted.tls) else []
         return (*_changed(started.settings, wanted, AT_START, AT_START_PAGE), *switched, *sections)
 
@@ -209,6 +258,11 @@ class Access:
             lambda client: client.credential == void,
             lambda client: invalidated(GATEWAY_AUTH_CHANGED, client.wire_generation),
         )
+
+
+def not_used(problem: ConfigError) -> str:
+    """The warning about a file that cannot be gone by."""
+    return f"the config file cannot be used, the last good one is in force: {said_in_one_line(problem)}"
 
 
 def void_credential(before: GatewaySettings, after: GatewaySettings) -> str | None:
@@ -233,8 +287,3 @@ def _changed(
     pages = (before.control_ui, after.control_ui)
     changed += [key for name, key in page.items() if getattr(pages[0], name) != getattr(pages[1], name)]
     return tuple(changed)
-
-
-def _canonical(value: object) -> bytes:
-    """Equal for what says the same."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

@@ -1,12 +1,11 @@
 """What connections and methods work with, made from the parts."""
 
-import uuid
-
 from openclawd import __version__
 from openclawd.auth.identity import IdentityFile
 from openclawd.daemon.parts import Parts, now_ms
 from openclawd.gateway.connection import Desk, Greeting
 from openclawd.gateway.router import Router
+from openclawd.methods.control_plane import ControlPlane
 from openclawd.methods.services import Services
 from openclawd.methods.table import CAPABILITIES, EVENTS, METHODS
 from openclawd.protocol.hello import PrivateFacts
@@ -55,8 +54,10 @@ def services(parts: Parts) -> Services:
         running=parts.running,
         reload=parts.access.reload,
         rotate_token=parts.access.rotate_token,
+        control_plane=ControlPlane(now_ms),
         connected_nodes=parts.clients.nodes,
         dismiss_device=parts.clients.dismiss_device,
+        restart=parts.setting.restart,
     )
 
 
@@ -76,7 +77,7 @@ def _greeting(parts: Parts) -> Greeting:
 
     return Greeting(
         version=__version__,
-        boot_id=str(uuid.uuid4()),
+        boot_id=parts.epoch,
         methods=tuple(METHODS),
         events=EVENTS,
         capabilities=CAPABILITIES,

@@ -28,7 +28,7 @@ from openclawd.net.http import Request, Response, serve_http
 from openclawd.net.reception import BUSY as BUSY_ANSWER
 from openclawd.net.reception import Connection
 from openclawd.net.refusal_log import RefusalLog
-from openclawd.net.routes import PageConfig, Readiness, Routes
+from openclawd.net.routes import Assistant, PageConfig, Readiness, Routes
 from openclawd.net.static import Site
 from openclawd.net.stream import UpgradedStream
 from openclawd.net.tls import TlsStream
@@ -138,7 +138,11 @@ class Door:
     def _make_routes(self, parts: Parts) -> Routes:
         settings = parts.setting.settings
         page = settings.control_ui
-        default = parts.agents.all[0]
+
+        def assistant() -> Assistant:
+            default = parts.agents.all[0]
+            avatar = default.avatar or default.emoji or DEFAULT_AVATAR
+            return Assistant(default.name or DEFAULT_NAME, avatar, default.agent_id)
 
         def avatar_file(agent_id: str) -> Path | None:
             agent = parts.agents.find(agent_id)
@@ -148,9 +152,7 @@ class Door:
             page=PageConfig(
                 enabled=page.enabled,
                 base_path=page.base_path,
-                assistant_name=default.name or DEFAULT_NAME,
-                assistant_avatar=default.avatar or default.emoji or DEFAULT_AVATAR,
-                assistant_agent_id=default.agent_id,
+                assistant=assistant,
                 auth_mode=lambda: self._policy.shared.mode,
                 server_version=__version__,
             ),

@@ -3,34 +3,56 @@
 Who gets through to a socket finds a gateway that is ready: state is loaded before anybody is accepted.
 Stopping goes the other way and is bounded: no newcomers, runs put back into their queues, a word to every
 client, then the end.
+
+A restart stops in another way. Runs may end first, while everybody is served on. Then newcomers wait in the
+kernel's backlog, and who was accepted but not heard yet goes along as a descriptor; who has begun is
+finished with; clients are told when to come back. Nothing that listens is closed.
 """
 
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
 
 from openclawd.agents.catalog import DISCOVERY_CACHE_S
 from openclawd.config.problems import ConfigError
+from openclawd.daemon.coordinator import Coordinator
 from openclawd.daemon.door import Door
+from openclawd.daemon.lifecycle import State
 from openclawd.daemon.parts import Parts, Setting, now_ms
+from openclawd.daemon.sentinel import deliver_note, leave_note
 from openclawd.daemon.stock_import import adopt_stock_devices
 from openclawd.daemon.supervisor import supervise
 from openclawd.events.event import Event
-from openclawd.net.listener import close_listeners, raise_descriptor_limit, serve_listeners
+from openclawd.methods.services import RestartRefused, RestartRequest
+from openclawd.net.listener import (
+    Listeners,
+    close_listeners,
+    raise_descriptor_limit,
+    serve_listeners,
+    stop_accepting,
+)
 from openclawd.net.reception import BUSY, receptions
 from openclawd.protocol.closes import SERVICE_RESTART
+from openclawd.protocol.errors import RequestError
 from openclawd.protocol.limits import TICK_INTERVAL_MS
+from openclawd.protocol.versions import V3, V4
 from openclawd.store.facts import Facts
 
 # Ctrl-C and SIGTERM end the process within five seconds: runs get the first two of them, goodbyes the next
 # two.
 DRAIN_TIMEOUT_S: Final = 2.0
 GOODBYE_TIMEOUT_S: Final = 2.0
+# Before a restart: for those in the middle of a request or a handshake, who are done in milliseconds.
+FINISH_TIMEOUT_S: Final = 0.5
+# What a restart takes until somebody has been through one: stock's clients are told 1500.
+EXPECTED_MS: Final = 1000
+# How long the gateway needs for the handshake of one who comes back; so many moments there are to draw from.
+SPREAD_MS_A_CLIENT: Final = 0.5
 
 _log = logging.getLogger("openclawd.gateway")
 
@@ -41,6 +63,10 @@ class Sockets:
 
     tcp: Sequence[socket.socket]
     unix: socket.socket
+    waiting: Sequence[socket.socket] = ()
+    """Accepted from the network by the generation before, and not heard yet."""
+
+    waiting_local: Sequence[socket.socket] = ()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -49,8 +75,17 @@ class Sockets:
         return str(host), int(port)
 
 
+@attrs.frozen(eq=False, repr=False)
+class Left:
+    """What a generation leaves to the next."""
+
+    waiting: Sequence[socket.socket]
+    waiting_local: Sequence[socket.socket]
+    journal: MutableMapping[str, Any] | None
+
+
 class House:
-    """One gateway, from its start to its stop."""
+    """One generation of a gateway, from its start to its end."""
 
     def __init__(self, setting: Setting, sockets: Sockets) -> None:
         self._sockets = sockets
@@ -63,16 +98,20 @@ class House:
         )
         self._door = Door(self._parts)
 
-    async def live(self, *, started: Callable[[], None], stop: Callable[[], Awaitable[str]]) -> None:
-        """Start, serve until `stop` returns the reason, stop. `started` is called when all is ready."""
+    async def live(self, coordinator: Coordinator, *, started: Callable[[], None]) -> Left | None:
+        """Start, serve until the coordinator says that it is enough, and end: what the next generation gets,
+        None when there is to be none. `started` is called when all is ready.
+        """
         parts = self._parts
         await parts.limits.load()
         await parts.devices.load()
         state_dir, facts = parts.setting.loaded.paths.state_dir, Facts(parts.setting.database)
         await adopt_stock_devices(state_dir, parts.devices, facts, now_ms())
+        await deliver_note(state_dir, self._tell_session)
         await parts.health.refresh()
         listeners = [(bound, self._network) for bound in self._sockets.tcp]
         listeners.append((self._sockets.unix, self._local))
+        left: Left | None = None
         async with trio.open_nursery(strict_exception_groups=True) as house_nursery:
             house_nursery.start_soon(supervise, "sessions", parts.sessions.serve)
             house_nursery.start_soon(supervise, "session news", parts.news.serve)
@@ -81,28 +120,93 @@ class House:
             house_nursery.start_soon(supervise, "health", parts.health.serve)
             house_nursery.start_soon(supervise, "presence", parts.announcer.serve)
             house_nursery.start_soon(supervise, "limits", parts.limits.serve)
+            house_nursery.start_soon(supervise, "config", parts.config_watch.serve)
             if (certificates := parts.setting.certificates) is not None:
                 house_nursery.start_soon(supervise, "certificate", certificates.keep_fresh)
+            house_nursery.start_soon(supervise, "state watch", parts.state_watch.serve)
+            house_nursery.start_soon(supervise, "backups", parts.backups.serve)
             house_nursery.start_soon(supervise, "tick", self._tick)
             house_nursery.start_soon(supervise, "model discovery", self._discover_models)
             async with trio.open_nursery(strict_exception_groups=True) as door_nursery:
                 door_nursery.start_soon(serve_listeners, listeners, self._door.serve)
-                started()
-                reason = await stop()
-                _log.info("stopping", extra={"fields": {"signal": reason, "clients": len(parts.clients)}})
-                self._door.close()
-                close_listeners(listeners)
-                await self._say_goodbye()
+                door_nursery.start_soon(self._network.take_over, self._sockets.waiting)
+                door_nursery.start_soon(self._local.take_over, self._sockets.waiting_local)
+                coordinator.started()
+                if coordinator.state is State.READY:
+                    started()
+                if await coordinator.leaving() is State.DRAINING:
+                    await coordinator.drain(self._let_runs_end)
+                if coordinator.state is State.HANDING_OVER:
+                    leave_note(state_dir, coordinator.requests_in_force, now_ms())
+                    left = await self._hand_over(listeners)
+                else:
+                    self._door.close()
+                    close_listeners(listeners)
+                    await self._say_goodbye()
                 door_nursery.cancel_scope.cancel()
             await parts.limits.flush()
             house_nursery.cancel_scope.cancel()
         await parts.catalog.aclose()
-        _log.info("stopped", extra={"fields": {"upMs": parts.uptime_ms()}})
+        if left is None:
+            _log.info("stopped", extra={"fields": {"upMs": parts.uptime_ms()}})
+            return None
+        # Last of all: until here something may have been said to those who come back.
+        return attrs.evolve(left, journal=parts.hub.hand_over())
 
-    async def reload(self) -> None:
-        """Go by the file as it is now; why not, if not, is in the log."""
-        with suppress(ConfigError):
-            await self._parts.access.reload()
+    async def reload(self, coordinator: Coordinator) -> None:
+        """Go by the file as it is now, with a restart if it must be; why not, if not, is in the log."""
+        try:
+            reloaded = await self._parts.access.reload()
+        except ConfigError:
+            return
+        if reloaded.restart_required:
+            keys = ", ".join(reloaded.restart_required)
+            await self.restart(coordinator, RestartRequest(f"changed: {keys}", "config-reload"))
+
+    async def restart(self, coordinator: Coordinator, wanted: RestartRequest) -> None:
+        """Ask for a restart; why not, if not, is in the log."""
+        with suppress(RestartRefused):
+            await coordinator.request(wanted)
+
+    async def _tell_session(self, session_key: str | None, text: str) -> None:
+        """Let `text` wait for the model of the session, or of the main one."""
+        sessions = self._parts.sessions
+        try:
+            key = sessions.main_key() if session_key is None else sessions.canonical(session_key)
+        except RequestError:
+            key = sessions.main_key()
+        await sessions.system_events.add(key, text)
+
+    async def _let_runs_end(self) -> None:
+        await self._parts.sessions.finish(self._parts.access.loaded.config.openclawd.restart.drain_ms / 1000)
+
+    async def _hand_over(self, listeners: Listeners) -> Left:
+        stop_accepting(listeners)
+        await self._parts.sessions.drain(DRAIN_TIMEOUT_S)
+        self._parts.hub.publish(self._restart_notice())
+        with trio.move_on_after(GOODBYE_TIMEOUT_S):
+            await self._parts.clients.dismiss(SERVICE_RESTART)
+        async with trio.open_nursery(strict_exception_groups=True) as finish_nursery:
+            for reception in (self._network, self._local):
+                finish_nursery.start_soon(reception.finish, FINISH_TIMEOUT_S)
+        return Left(self._network.hand_over(), self._local.hand_over(), None)
+
+    def _restart_notice(self) -> Event:
+        last = self._parts.setting.restart.last_restart
+        spread_ms = round(len(self._parts.clients) * SPREAD_MS_A_CLIENT)
+        payload: dict[str, object] = {
+            "reason": "gateway restarting",
+            "restartExpectedMs": last.gap_ms if last is not None else EXPECTED_MS,
+            "reauthenticate": True,
+            "reconnectAfterMs": 0,
+            "reconnectSpreadMs": spread_ms,
+        }
+        return Event("shutdown", payload | self._position(V3), payload_v4=payload | self._position(V4))
+
+    def _position(self, wire_generation: int) -> dict[str, object]:
+        epoch, seq = self._parts.hub.position(wire_generation)
+        # Its own, which is the next: who hears it has heard everything before.
+        return {"epoch": epoch, "seq": seq + 1}
 
     async def _say_goodbye(self) -> None:
         await self._parts.sessions.drain(DRAIN_TIMEOUT_S)

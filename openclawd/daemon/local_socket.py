@@ -37,12 +37,19 @@ _SOL_LOCAL: Final = 0
 _LOCAL_PEERCRED: Final = 1
 
 
-def bind_local(path: Path) -> socket.socket:
-    """Listen at `path`. The state lock says that no other gateway does. Raises StartRefused, OSError."""
+def bind_local(path: Path, inherited: socket.socket | None = None) -> socket.socket:
+    """Listen at `path`. The state lock says that no other gateway does. Raises StartRefused, OSError.
+
+    `inherited` is what the generation before listened on; it goes on if its file is still there.
+    """
+    if inherited is not None:
+        if path.is_socket():
+            return inherited
+        inherited.close()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _check_folder(path.parent, os.fstat(folder))
+        check_folder(path.parent, os.fstat(folder))
         _make_room(path, folder)
     finally:
         os.close(folder)
@@ -104,7 +111,8 @@ def peer_uid(peer: trio.socket.SocketType) -> int | None:
     return int(struct.unpack_from("II", credentials)[1])
 
 
-def _check_folder(folder: Path, status: os.stat_result) -> None:
+def check_folder(folder: Path, status: os.stat_result) -> None:
+    """Raises StartRefused when others than this user could put something into the socket's folder."""
     if status.st_uid != os.getuid():
         owner = _user_name(status.st_uid)
         raise StartRefused(

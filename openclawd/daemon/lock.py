@@ -7,7 +7,7 @@ no lock.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import orjson
@@ -17,19 +17,40 @@ from openclawd.daemon.refusal import StartRefused
 
 
 @contextmanager
-def state_lock(lock_file: Path, *, now_ms: int) -> Iterator[None]:
-    """Hold the lock. Raises StartRefused (exit 75) naming the holder when it is taken."""
-    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def state_lock(lock_file: Path, *, now_ms: int, inherited: int | None = None) -> Iterator[int]:
+    """Hold the lock; its descriptor, for the next generation. Raises StartRefused (exit 75) naming the holder
+    when it is taken.
+
+    `inherited` is the descriptor of the generation before, whose lock is ours then: flock(2) binds it to the
+    open file, which execve(2) leaves open.
+    """
+    descriptor = _adopted(lock_file, inherited)
+    if descriptor is None:
+        descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StartRefused(ExitCode.BUSY, _held_text(lock_file)) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, orjson.dumps({"pid": os.getpid(), "startedAtMs": now_ms}), 0)
-        yield
+        who = orjson.dumps({"pid": os.getpid(), "startedAtMs": now_ms})
+        # On a full disk it is a lock all the same; the room that is there is kept until it is written.
+        with suppress(OSError):
+            os.ftruncate(descriptor, os.pwrite(descriptor, who, 0))
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _adopted(lock_file: Path, inherited: int | None) -> int | None:
+    """`inherited`, if it is open on the lock file; otherwise it is closed."""
+    if inherited is None:
+        return None
+    with suppress(OSError):
+        if os.path.samestat(os.fstat(inherited), lock_file.stat()):
+            return inherited
+    with suppress(OSError):
+        os.close(inherited)
+    return None
 
 
 def holder_pid(lock_file: Path) -> int | None:

@@ -77,6 +77,11 @@ class Logging:
     """The newest log file."""
 
     _handlers: tuple[logging.Handler, ...]
+    _verbose: bool = False
+
+    def set_level(self, level: str) -> None:
+        """Log ours from `level` up, one of `LEVELS`; with `verbose`, everything."""
+        logging.getLogger("openclawd").setLevel(logging.DEBUG if self._verbose else LEVELS[level])
 
     def close(self) -> None:
         logging.captureWarnings(False)
@@ -113,13 +118,14 @@ def configure_logging(
     terminal.setLevel(stream_level)
     root = logging.getLogger()
     root.setLevel(logging.WARNING)
-    logging.getLogger("openclawd").setLevel(logging.DEBUG if verbose else LEVELS[level])
     for handler in (file, terminal):
         root.addHandler(handler)
     logging.captureWarnings(True)
     # Nothing shows them, and finding them out costs as much as the record (the logging HOWTO, Optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    return Logging(path=file.path, handlers=(file, terminal))
+    setup = Logging(path=file.path, handlers=(file, terminal), verbose=verbose)
+    setup.set_level(level)
+    return setup
 
 
 def wants_colour(stream: TextIO) -> bool:

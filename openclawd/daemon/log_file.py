@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +49,9 @@ class LogFile(logging.Handler):
             self._release()
             if not self._told:
                 self._told = True
-                print(f"The log file cannot be written: {error}", file=sys.stderr)
+                # Which may be kept on the same disk.
+                with suppress(OSError):
+                    print(f"The log file cannot be written: {error}", file=sys.stderr)
 
     def close(self) -> None:
         self.acquire()

@@ -5,10 +5,11 @@ import gc
 import logging
 import os
 import resource
+import socket
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,14 +18,36 @@ import attrs
 import trio
 
 from openclawd import __version__
-from openclawd.config.load import ConfigError, LoadedConfig, UsageError, load_config
-from openclawd.config.paths import resolve_paths
-from openclawd.config.settings import Flags, GatewaySettings, resolve_settings
+from openclawd.config.last_good import start_config
+from openclawd.config.load import ConfigError, LoadedConfig, UsageError
+from openclawd.config.paths import Paths, resolve_paths
+from openclawd.config.settings import (
+    Flags,
+    GatewaySettings,
+    UnusableFile,
+    resolve_settings,
+    secret_in_file,
+)
+from openclawd.daemon.access import not_used
+from openclawd.daemon.activation import given_sockets
 from openclawd.daemon.certificate import Certificates, check_certificate
 from openclawd.daemon.certificate_names import certificate_names
+from openclawd.daemon.coordinator import Coordinator
 from openclawd.daemon.exit_codes import ExitCode
-from openclawd.daemon.house import House, Sockets
+from openclawd.daemon.fd_store import FdStore
+from openclawd.daemon.handover import VARIABLE, Handover, leave, receive, sockets_of
+from openclawd.daemon.house import House, Left, Sockets
+from openclawd.daemon.image import (
+    Image,
+    become,
+    environment_of,
+    hold_signals_back,
+    is_read_once,
+    old_image,
+    running_image,
+)
 from openclawd.daemon.launchd import job_name, start_command
+from openclawd.daemon.lifecycle import State
 from openclawd.daemon.limits import limiter_key
 from openclawd.daemon.link import fragment, page_url
 from openclawd.daemon.local_socket import bind_local
@@ -33,10 +56,13 @@ from openclawd.daemon.log import configure_logging
 from openclawd.daemon.log_file import LOG_NAME
 from openclawd.daemon.notify import Notifier
 from openclawd.daemon.parts import Setting, now_ms
+from openclawd.daemon.preflight import preflight
 from openclawd.daemon.refusal import StartRefused
-from openclawd.daemon.signals import has_terminal, received_signals, stop_signal
+from openclawd.daemon.signals import has_terminal, heed_signals, received_signals
 from openclawd.daemon.sockets import bind_tcp, probe_tcp
 from openclawd.daemon.supervisor import PartFailed
+from openclawd.daemon.watchdog import reported, watchdog_timeout_s
+from openclawd.methods.services import LastRestart, RestartRequest
 from openclawd.store.database import open_database
 from openclawd.store.errors import StoreError
 from openclawd.store.facts import Facts
@@ -58,9 +84,14 @@ def run(flags: Flags, environ: Mapping[str, str], *, verbose: bool = False, json
     os.umask(UMASK)
     # A crash must not write the secrets in our memory to the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    inherited = receive(os.environ)
+    if inherited is not None:
+        # Their flags are not in our command line any more.
+        flags = attrs.evolve(flags, **inherited.secrets)
     try:
+        flags = _read_pipes(flags)
         with ExitStack() as process:
-            return _run(flags, environ, process, verbose=verbose, json_lines=json_lines)
+            return _run(flags, environ, process, inherited, verbose=verbose, json_lines=json_lines)
     except UsageError as error:
         return _refuse(ExitCode.USAGE, error.text(), environ)
     except ConfigError as error:
@@ -76,16 +107,23 @@ def run(flags: Flags, environ: Mapping[str, str], *, verbose: bool = False, json
 
 
 def _run(
-    flags: Flags, environ: Mapping[str, str], process: ExitStack, *, verbose: bool, json_lines: bool
+    flags: Flags,
+    environ: Mapping[str, str],
+    process: ExitStack,
+    inherited: Handover | None,
+    *,
+    verbose: bool,
+    json_lines: bool,
 ) -> int:
     paths = resolve_paths(environ)
-    loaded = load_config(paths, environ)
-    settings = resolve_settings(loaded, environ, flags)
+    begun = start_config(paths, environ, flags, restarted=inherited is not None)
+    loaded, settings = begun.loaded, begun.settings
     with _ours(paths.own_dir):
         paths.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         paths.own_dir.mkdir(mode=0o700, exist_ok=True)
     with _ours(paths.lock_file):
-        process.enter_context(state_lock(paths.lock_file, now_ms=now_ms()))
+        held = inherited.lock if inherited is not None else None
+        lock = process.enter_context(state_lock(paths.lock_file, now_ms=now_ms(), inherited=held))
     with _ours(paths.log_dir / LOG_NAME):
         # Once it runs, a log that cannot be written stops nothing.
         paths.log_dir.mkdir(mode=0o700, exist_ok=True)
@@ -104,71 +142,165 @@ def _run(
     process.callback(log.close)
     for notice in loaded.notices:
         _log.info(notice)
+    if begun.problem is not None:
+        _log.warning("config not used", extra={"fields": {"reason": not_used(begun.problem)}})
     loaded, settings = _with_token(loaded, settings)
-    tcp = bind_tcp(settings)
+    notifier = process.enter_context(closing(Notifier(environ)))
+    notifier.starting(f"starting generation {inherited.generation if inherited is not None else 1}")
+    store = FdStore(notifier)
+    handed_over = inherited.tcp if inherited is not None else None
+    given = given_sockets(handed_over, os.environ, os.getpid())
+    tcp = bind_tcp(settings, given, let_go=store.let_go)
+    store.keep(tcp)
     for bound in tcp:
         process.callback(bound.close)
     certificates = _certificates(settings)
     with _ours(paths.socket):
-        sockets = Sockets(tcp=tcp, unix=bind_local(paths.socket))
+        sockets = _sockets(tcp, paths, inherited)
     process.callback(sockets.unix.close)
     process.callback(paths.socket.unlink, missing_ok=True)
 
-    notifier = process.enter_context(closing(Notifier(environ)))
+    image = running_image()
     on_terminal = has_terminal()
+    secrets = {name: value for name in ("token", "password") if (value := getattr(flags, name)) is not None}
 
-    async def live() -> None:
-        async with open_database(paths.database) as database:
-            setting = Setting(
-                loaded=loaded,
-                settings=settings,
-                database=database,
-                address=sockets.address,
-                log_file=log.path,
-                check_config=partial(_check, environ, flags, settings),
-                flags=flags,
-                certificates=certificates,
-                limiter_key=await limiter_key(Facts(database)),
-            )
-            house = House(setting, sockets)
-            with received_signals() as signals:
+    async def reload(house: House, coordinator: Coordinator) -> None:
+        if coordinator.state is State.READY:
+            notifier.reloading("reading the configuration again")
+        await house.reload(coordinator)
+        if coordinator.state is State.READY:
+            notifier.reloaded()
 
-                async def asked_to_stop() -> str:
-                    reason = await stop_signal(signals, None if on_terminal else house.reload)
-                    notifier.stopping()
-                    return reason
+    async def live() -> tuple[Coordinator, Left | None]:
+        coordinator = Coordinator(
+            generation=inherited.generation if inherited is not None else 1,
+            preflight=partial(preflight, image.checking(), secrets),
+            changed=notifier.changed,
+        )
+        # Handlers first: what came between two generations waits for them.
+        with received_signals() as signals:
+            told = reported(notifier, lambda: coordinator.state, watchdog_timeout_s(environ, os.getpid()))
+            async with told, open_database(paths.database, paths.backups) as database:
+                setting = Setting(
+                    loaded=loaded,
+                    settings=settings,
+                    database=database,
+                    address=sockets.address,
+                    log_file=log.path,
+                    check_config=partial(_check, environ, flags, settings),
+                    flags=flags,
+                    certificates=certificates,
+                    limiter_key=await limiter_key(Facts(database)),
+                    restart=coordinator,
+                    set_log_level=log.set_level,
+                    config_problem=begun.problem,
+                    journal=inherited.journal if inherited is not None else None,
+                )
+                house = House(setting, sockets)
+                async with trio.open_nursery(strict_exception_groups=True) as signal_nursery:
+                    soon = signal_nursery.start_soon
+                    soon(coordinator.serve)
+                    soon(
+                        partial(
+                            heed_signals,
+                            signals,
+                            stop=coordinator.stop,
+                            restart=lambda name: soon(
+                                house.restart, coordinator, RestartRequest(name, "signal")
+                            ),
+                            reload=None if on_terminal else lambda: soon(reload, house, coordinator),
+                        )
+                    )
+                    left = await house.live(coordinator, started=partial(announce, coordinator))
+                    signal_nursery.cancel_scope.cancel()
+            if left is not None:
+                hold_signals_back()
+            return coordinator, left
 
-                await house.live(started=_announce, stop=asked_to_stop)
-
-    def _announce() -> None:
+    def announce(coordinator: Coordinator) -> None:
         # What was built until here lives as long as the process; collections need not look at it.
+        gc.collect()
         gc.freeze()
+        gc.enable()
         gc.set_threshold(*_COLLECTED_AFTER)
         host, port = sockets.address
-        _log.info(
-            "ready",
-            extra={
-                "fields": {
-                    "version": __version__,
-                    "pid": os.getpid(),
-                    "address": host,
-                    "port": port,
-                    "bind": settings.bind,
-                    "auth": settings.auth_mode,
-                    "state": str(paths.state_dir),
-                }
-            },
-        )
+        fields: dict[str, object] = {
+            "version": __version__,
+            "pid": os.getpid(),
+            "address": host,
+            "port": port,
+            "bind": settings.bind,
+            "auth": settings.auth_mode,
+            "state": str(paths.state_dir),
+            "generation": coordinator.generation,
+        }
+        if inherited is not None:
+            coordinator.last_restart = LastRestart(
+                inherited.reason, inherited.left_at_ms, max(0, now_ms() - inherited.left_at_ms)
+            )
+            fields |= {"after": inherited.reason, "gapMs": coordinator.last_restart.gap_ms}
+        _log.info("ready", extra={"fields": fields})
         notifier.ready(f"listening on port {port}, {settings.bind}")
-        _print_link(settings, host, port, environ, certificates)
+        if inherited is None:
+            _print_link(settings, host, port, environ, certificates)
 
     try:
-        trio.run(live, strict_exception_groups=True, restrict_keyboard_interrupt_to_checkpoints=True)
+        coordinator, left = trio.run(
+            live, strict_exception_groups=True, restrict_keyboard_interrupt_to_checkpoints=True
+        )
     except StoreError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NOT_OURS:
             raise _unwritable(error.path, error.__cause__) from error
         raise
-    return ExitCode.OK
+    if left is None or coordinator.state is State.STOPPING:
+        return ExitCode.OK
+    handover = Handover(
+        generation=coordinator.generation + 1,
+        reason=coordinator.reason,
+        left_at_ms=now_ms(),
+        lock=lock,
+        tcp=tuple(each.fileno() for each in sockets.tcp),
+        unix=sockets.unix.fileno(),
+        waiting=tuple(each.fileno() for each in left.waiting),
+        waiting_local=tuple(each.fileno() for each in left.waiting_local),
+        secrets=secrets,
+        journal=left.journal,
+    )
+    log.close()
+    _become(image, handover)
+    return ExitCode.UNEXPECTED
+
+
+def _read_pipes(flags: Flags) -> Flags:
+    """The flags with the secrets that can be read once only; what is wrong with one is told later."""
+    for name, file in (("token", flags.token_file), ("password", flags.password_file)):
+        if file is not None and is_read_once(Path(file)):
+            with suppress(UnusableFile):
+                given = getattr(flags, name) or secret_in_file(file)
+                flags = attrs.evolve(flags, **{name: given, f"{name}_file": None})
+    return flags
+
+
+def _become(image: Image, handover: Handover) -> None:
+    """Be the next generation; returns only when that cannot be, which was said."""
+    try:
+        document = leave(handover)
+        environ = environment_of(os.environ) | {VARIABLE: str(document)}
+        become([image, old_image(image)], environ, [document, *handover.descriptors])
+    except OSError as error:
+        print(f"{image.path} cannot be executed: {error.strerror or error}.", file=sys.stderr, flush=True)
+
+
+def _sockets(tcp: Sequence[socket.socket], paths: Paths, inherited: Handover | None) -> Sockets:
+    if inherited is None:
+        return Sockets(tcp=tcp, unix=bind_local(paths.socket))
+    unix = sockets_of([inherited.unix] if inherited.unix is not None else [])
+    return Sockets(
+        tcp=tcp,
+        unix=bind_local(paths.socket, unix[0] if unix else None),
+        waiting=sockets_of(inherited.waiting),
+        waiting_local=sockets_of(inherited.waiting_local),
+    )
 
 
 def _with_token(loaded: LoadedConfig, settings: GatewaySettings) -> tuple[LoadedConfig, GatewaySettings]:

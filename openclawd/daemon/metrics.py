@@ -29,6 +29,7 @@ def scraper(parts: Parts) -> Callable[[], Response]:
             calls=parts.calls,
             loop_lag=parts.loop_lag,
             published=parts.hub.published,
+            resumes=parts.hub.resumes,
             http_answers=parts.http_answers,
             clients=lambda: parts.clients,
             dropped_events=lambda: parts.clients.dropped_events,

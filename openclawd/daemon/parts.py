@@ -5,8 +5,9 @@ the others.
 import os
 import secrets
 import time
+import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,21 @@ from openclawd.auth.devices import Devices
 from openclawd.auth.limiter import Limiter
 from openclawd.config.file import ConfigFile
 from openclawd.config.load import LoadedConfig
+from openclawd.config.problems import ConfigError
 from openclawd.config.settings import Flags, GatewaySettings
 from openclawd.daemon.access import Access, Started
+from openclawd.daemon.backups import DailyBackups
 from openclawd.daemon.certificate import Certificates
+from openclawd.daemon.config_watch import ConfigWatch
 from openclawd.daemon.limits import LimitKeeper
 from openclawd.daemon.policy import admission_policy, limit_rules
+from openclawd.daemon.sections import Sections
+from openclawd.daemon.state_watch import StateWatch
 from openclawd.events.hub import Hub
 from openclawd.events.subscriptions import Subscriptions
 from openclawd.gateway.clients import Clients
 from openclawd.gateway.flusher import Flusher
-from openclawd.methods.services import RunningGateway
+from openclawd.methods.services import Restarter, RunningGateway
 from openclawd.protocol.hello import SessionDefaults
 from openclawd.sessions.keys import agent_of
 from openclawd.sessions.news import SubscribedNews
@@ -45,7 +51,7 @@ from openclawd.store.runs import RunQueue
 from openclawd.vitals.announcer import PresenceAnnouncer
 from openclawd.vitals.calls import CallCounts
 from openclawd.vitals.decisions import Decisions
-from openclawd.vitals.health import AgentSummary, Health, SessionSummary
+from openclawd.vitals.health import CONFIG_WARNINGS, AgentSummary, Health, SessionSummary
 from openclawd.vitals.loop_lag import LoopLag
 from openclawd.vitals.presence import PresenceList
 
@@ -71,6 +77,13 @@ class Setting:
     flags: Flags
     certificates: Certificates | None
     limiter_key: bytes
+    restart: Restarter
+    set_log_level: Callable[[str], None]
+    config_problem: ConfigError | None = None
+    """What is wrong with the file, where `loaded` is the last good one."""
+
+    journal: MutableMapping[str, Any] | None = None
+    """What the generation before left of its events; emptied once they are taken over."""
 
 
 class Parts:
@@ -81,7 +94,12 @@ class Parts:
         self.setting = setting
         self._started_ms = now_ms()
         self.agents = roster(loaded.config, loaded.paths.state_dir)
-        self.hub = Hub()
+        # One process generation: what `bootId`, the numbers of events and the goodbye refer to.
+        self.epoch = str(uuid.uuid4())
+        self.hub = Hub(self.epoch, setting.journal)
+        if setting.journal is not None:
+            # Some megabytes that nobody reads again.
+            setting.journal.clear()
         self.subscriptions = Subscriptions()
         self.clients = Clients()
         self.flusher = Flusher()
@@ -92,15 +110,8 @@ class Parts:
         self.limiter = Limiter(limit_rules(setting.settings), secret_key=setting.limiter_key)
         self.limits = LimitKeeper(self.limiter, LimitStore(database), now_ms=now_ms)
         self.admission = Admission(admission_policy(setting.settings), self.devices, self.limiter)
-        self.config_file = ConfigFile(loaded, check=setting.check_config)
-        self.access = Access(
-            Started(loaded, setting.settings, setting.flags),
-            config_file=self.config_file,
-            admission=self.admission,
-            limiter=self.limiter,
-            clients=self.clients,
-            certificates=setting.certificates,
-            now_ms=now_ms,
+        self.config_file = ConfigFile(
+            loaded, check=setting.check_config, from_elsewhere=setting.config_problem is not None
         )
         self.decisions = Decisions(now_ms)
         self.calls = CallCounts()
@@ -126,12 +137,37 @@ class Parts:
             status_lines=self._status_lines,
             timeout_ms=loaded.config.agents.defaults.timeout_seconds * 1000,
         )
+        self.access = Access(
+            Started(loaded, setting.settings, setting.flags, setting.config_problem),
+            config_file=self.config_file,
+            admission=self.admission,
+            limiter=self.limiter,
+            clients=self.clients,
+            certificates=setting.certificates,
+            now_ms=now_ms,
+            sections=Sections(
+                loaded,
+                agents=self.agents,
+                catalog=self.catalog,
+                set_run_timeout_ms=self.sessions.set_timeout_ms,
+                set_log_level=setting.set_log_level,
+            ),
+            warned=lambda: self.health.request_refresh(),
+        )
+        self.config_watch = ConfigWatch(self.access, self.config_file, setting.restart)
         self.health = Health(
             measure=self._measure,
             publish=self.hub.publish,
             presence_version=lambda: self.presence.version,
             event_loop=self.loop_lag.to_wire,
             now_ms=now_ms,
+            warnings=self._warnings,
+        )
+        self.backups = DailyBackups(
+            database, loaded.paths, lambda: self.access.loaded.config.openclawd.backup, now_ms=now_ms
+        )
+        self.state_watch = StateWatch(
+            database, loaded.paths.database, self.backups, changed=self.health.request_refresh
         )
         self.announcer = PresenceAnnouncer(
             self.presence, publish=self.hub.publish, health_version=lambda: self.health.version
@@ -159,6 +195,13 @@ class Parts:
             tls_fingerprint=certificates.fingerprint if certificates is not None else None,
             runs=self.sessions.active_runs,
             devices_waiting=len(self.devices.waiting()),
+            generation=self.setting.restart.generation,
+            started_at_ms=self._started_ms,
+            lifecycle=self.setting.restart.lifecycle(),
+            last_restart=self.setting.restart.last_restart,
+            restart_problem=self.setting.restart.problem,
+            state_warnings=tuple(self.state_watch.warnings()),
+            config_warnings=self.access.warnings,
         )
 
     def session_defaults(self) -> SessionDefaults:
@@ -198,6 +241,13 @@ class Parts:
             is_default = agent.agent_id == self.agents.default_id
             rows.append(AgentSummary(agent.agent_id, is_default, sessions, agent.name))
         return rows
+
+    def _warnings(self) -> Mapping[str, Sequence[str]]:
+        """For everybody, so they name no path."""
+        return {
+            CONFIG_WARNINGS: self.access.warnings,
+            "stateWarnings": [f"{each.said}." for each in self.state_watch.warnings()],
+        }
 
     async def _session_row(self, key: str) -> dict[str, Any] | None:
         return await self.sessions.describe(key)

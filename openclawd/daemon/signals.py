@@ -1,29 +1,27 @@
 """What signals mean to a gateway.
 
 SIGTERM and SIGINT end it. So does SIGHUP where it was started from a terminal: the terminal has gone. Where
-there is none, SIGHUP asks it to go by its configuration as it is now, as of any daemon. Those that restart a
-stock gateway are ignored in words.
+there is none, SIGHUP asks it to go by its configuration as it is now, as of any daemon. SIGUSR1 and SIGUSR2
+restart it, as they do stock gateways of either generation.
 """
 
-import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import trio
 
-_STOP: Final = (signal.SIGTERM, signal.SIGINT)
-# Stock v3 and v4 restart on these; without a handler they would kill.
-_RESTART: Final = (signal.SIGUSR1, signal.SIGUSR2)
+from openclawd.daemon.image import let_signals_through
 
-_log = logging.getLogger("openclawd.gateway")
+_STOP: Final = (signal.SIGTERM, signal.SIGINT)
+_RESTART: Final = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 @contextmanager
 def received_signals() -> Iterator[AsyncIterator[int]]:
-    """The signals that come, for `stop_signal`, and no handler of them left behind.
+    """The signals that come, for `heed_signals`, and no effect of those that come behind it.
 
     A second signal changes nothing: not during the goodbye, as the receiver is open to the very end, and not
     behind it, where trio hands unread ones to whatever handled them before. A hang-up that was ignored from
@@ -31,25 +29,37 @@ def received_signals() -> Iterator[AsyncIterator[int]]:
     and who sends it all the same means it.
     """
     nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    heeded = _STOP if nohup else (*_STOP, signal.SIGHUP)
+    heeded = (*_STOP, *_RESTART) if nohup else (*_STOP, *_RESTART, signal.SIGHUP)
     for each in heeded:
-        signal.signal(each, signal.SIG_IGN)
-    with trio.open_signal_receiver(*heeded, *_RESTART) as signals:
+        # Not SIG_IGN: that would drop what waits from the generation before, and outlive this one.
+        signal.signal(each, _nothing)
+    with trio.open_signal_receiver(*heeded) as signals:
+        let_signals_through()
         yield signals
 
 
-async def stop_signal(signals: AsyncIterator[int], reload: Callable[[], Awaitable[None]] | None) -> str:
-    """The name of the signal that asks for an end. A hang-up is one only where there is no `reload`."""
+async def heed_signals(
+    signals: AsyncIterator[int],
+    *,
+    stop: Callable[[str], None],
+    restart: Callable[[str], None],
+    reload: Callable[[], None] | None,
+) -> None:
+    """Call what each signal asks for, with its name; none of it may wait. For ever. A hang-up is a stop where
+    there is no `reload`.
+    """
     async for number in signals:
         name = signal.Signals(number).name
-        if number == signal.SIGHUP and reload is not None:
-            await reload()
-        elif number in _STOP or number == signal.SIGHUP:
-            return name
+        if number in _RESTART:
+            restart(name)
+        elif number == signal.SIGHUP and reload is not None:
+            reload()
         else:
-            hint = "restart in place comes with a later version; stop the gateway and start it again"
-            _log.warning("signal ignored", extra={"fields": {"signal": name, "hint": hint}})
-    raise AssertionError("the signal receiver ended by itself")
+            stop(name)
+
+
+def _nothing(*_: object) -> None:
+    """For a signal that comes too late."""
 
 
 def has_terminal() -> bool:

@@ -1,9 +1,15 @@
-"""The listening sockets: which addresses a bind mode means, and what to say when one is not to be had."""
+"""The listening sockets: which addresses a bind mode means, and what to say when one is not to be had.
+
+A socket that somebody hands us (the generation before, systemd, launchd) is taken only if it listens exactly
+where the settings say, so that it can open nothing that they keep closed; any other is let go.
+"""
 
 import errno
 import ipaddress
+import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from openclawd.config.settings import GatewaySettings
@@ -26,32 +32,93 @@ _LAST_PRIVILEGED_PORT: Final = 1023
 # RFC 6598, which Tailscale hands its addresses from.
 _TAILNET: Final = ipaddress.ip_network("100.64.0.0/10")
 _ANY: Final = "0.0.0.0"
+# How long those who were asked to close a socket may take (s), and between two looks.
+_LET_GO_S: Final = 1.0
+_RETRY_S: Final = 0.01
 # Never contacted: connecting a datagram socket to it only asks the kernel for a route.
 _TAILNET_RESOLVER: Final = "100.100.100.100"
 # RFC 5737, for documentation: nobody is there, and the way to it is the one to everywhere.
 _ELSEWHERE: Final = "192.0.2.1"
 
 
-def bind_tcp(settings: GatewaySettings) -> list[socket.socket]:
-    """Listen where `settings` say. Raises StartRefused: 75 for a busy port, 78 for an address that is not
-    ours.
+def bind_tcp(
+    settings: GatewaySettings,
+    inherited: Sequence[socket.socket] = (),
+    *,
+    let_go: Callable[[Sequence[socket.socket]], None] | None = None,
+) -> list[socket.socket]:
+    """Listen where `settings` say, on what is `inherited` where that listens there already. Raises
+    StartRefused: 75 for a busy port, 78 for an address that is not ours.
+
+    Of several for one address the first is taken. What is not taken is closed, after `let_go` has heard of
+    it: who else has it open should close it, too, or its port stays busy.
     """
     hosts = _hosts(settings)
-    try:
-        first = _listen(hosts[0], settings.port)
-    except OSError as error:
-        raise _refused(hosts[0], settings.port, error) from None
-    port = first.getsockname()[1]
-    bound = [first]
-    for host in hosts[1:]:
+    taken, strays = _taken(hosts, settings.port, inherited)
+    elsewhere = [_address_of(stray) for stray in strays]
+    if strays and let_go is not None:
+        let_go(strays)
+    for stray in strays:
+        stray.close()
+    port = next((_address_of(each)[1] for each in taken.values()), settings.port)
+    bound: list[socket.socket] = []
+    for host in hosts:
         try:
-            bound.append(_listen(host, port))
+            bound.append(taken.get(host) or _listen(host, port, patience_s=_LET_GO_S if strays else 0))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                first.close()
-                raise _refused(host, port, error) from None
-            # No IPv6 on this machine: the first address is enough.
+            if bound and error.errno != errno.EADDRINUSE:
+                continue  # No IPv6 on this machine: the first address is enough.
+            for each in {*bound, *taken.values()}:
+                each.close()
+            raise _refused(host, port, error, elsewhere) from None
+        port = port or _address_of(bound[0])[1]
     return bound
+
+
+def _taken(
+    hosts: Sequence[str], port: int, inherited: Iterable[socket.socket]
+) -> tuple[dict[str, socket.socket], list[socket.socket]]:
+    """By host, what of `inherited` listens there; and the rest, but for second descriptors of one socket,
+    which are closed. All that is taken has one port; with 0, the first one's.
+    """
+    once: dict[tuple[int, int], socket.socket] = {}
+    for each in inherited:
+        status = os.fstat(each.fileno())
+        if once.setdefault((status.st_dev, status.st_ino), each) is not each:
+            each.close()
+    strays = list(once.values())
+    taken: dict[str, socket.socket] = {}
+    for host in hosts:
+        for each in strays:
+            if _listens_at(each, host, port):
+                taken[host] = each
+                port = _address_of(each)[1]
+                strays.remove(each)
+                _make_ours(each)
+                break
+    return taken, strays
+
+
+def _listens_at(inherited: socket.socket, host: str, port: int) -> bool:
+    """Whether it listens there and nowhere else; any port is right for 0."""
+    if inherited.family not in (socket.AF_INET, socket.AF_INET6) or inherited.type != socket.SOCK_STREAM:
+        return False
+    if not inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return False
+    found, found_port = _address_of(inherited)
+    if ipaddress.ip_address(found) != ipaddress.ip_address(host) or port not in (0, found_port):
+        return False
+    # ipv6(7): otherwise `::` means every IPv4 address, too.
+    return found != "::" or bool(inherited.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
+
+
+def _address_of(bound: socket.socket) -> tuple[str, int]:
+    """Host and port; nothing of either for what is no TCP socket."""
+    match bound.getsockname():
+        case (str(host), int(port), *_):
+            return host.partition("%")[0], port
+        case _:
+            return "", 0
 
 
 def probe_tcp(settings: GatewaySettings) -> None:
@@ -106,23 +173,37 @@ def _socket_for(host: str) -> socket.socket:
     return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, *, patience_s: float) -> socket.socket:
+    """A new listener; a busy port is waited for so long. Raises OSError."""
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return _listen_now(host, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline_s:
+                raise
+            time.sleep(_RETRY_S)
+
+
+def _listen_now(host: str, port: int) -> socket.socket:
     tcp = _socket_for(host)
     try:
         tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _give_up_on_the_lost(tcp)
         if tcp.family == socket.AF_INET6:
             tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         tcp.bind((host, port))
-        tcp.listen(BACKLOG)
+        _make_ours(tcp)
     except OSError:
         tcp.close()
         raise
     return tcp
 
 
-def _give_up_on_the_lost(tcp: socket.socket) -> None:
-    """Let the kernel end a connection whose peer is gone; what is accepted inherits it (tcp(7))."""
+def _make_ours(tcp: socket.socket) -> None:
+    """Listen with room for everybody, and let the kernel end a connection whose peer is gone; what is
+    accepted inherits it (tcp(7)).
+    """
+    tcp.listen(BACKLOG)
     tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE.items():
         option = getattr(socket, name, None)
@@ -130,8 +211,17 @@ def _give_up_on_the_lost(tcp: socket.socket) -> None:
             tcp.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _refused(host: str, port: int, error: OSError) -> StartRefused:
+def _refused(host: str, port: int, error: OSError, elsewhere: Sequence[tuple[str, int]] = ()) -> StartRefused:
+    """`elsewhere` were we handed sockets that the settings do not name."""
     match error.errno:
+        case errno.EADDRINUSE if any(given[1] == port for given in elsewhere):
+            given = next(given for given in elsewhere if given[1] == port)
+            return StartRefused(
+                ExitCode.CONFIG,
+                f"The service manager listens on {given[0]} port {port} for us, but the config says {host}.\n"
+                "Name the same address in its socket (ListenStream=) and here:"
+                " openclawd config get gateway.bind",
+            )
         case errno.EADDRINUSE:
             holder = port_holder(port)
             by = f" by {holder}" if holder else ""

@@ -21,6 +21,7 @@ from openclawd.auth.devices import Devices
 from openclawd.auth.locality import Peer
 from openclawd.auth.scopes import ADMIN, OPERATOR, READ, allows
 from openclawd.events.hub import Hub
+from openclawd.events.journal import Resumed
 from openclawd.events.subscriptions import Subscriptions
 from openclawd.gateway.client import Client
 from openclawd.gateway.clients import Clients
@@ -31,12 +32,13 @@ from openclawd.gateway.handshake import Left, hear, outdated
 from openclawd.gateway.router import Router
 from openclawd.gateway.wire import Wire, WireClosed
 from openclawd.protocol.closes import SERVICE_RESTART, Close
-from openclawd.protocol.connect import CLIENT_CAPS
+from openclawd.protocol.connect import CLIENT_CAPS, ResumeParams
 from openclawd.protocol.frames import response_error, response_ok
 from openclawd.protocol.hello import (
     Hello,
     IssuedToken,
     PrivateFacts,
+    ResumeFacts,
     SessionDefaults,
     hello_ok_v3,
     hello_ok_v4,
@@ -133,8 +135,19 @@ async def _arrive(wire: Wire, peer: Peer, desk: Desk) -> tuple[Client, Presence]
     )
     presence = _presence(admitted)
     desk.presence.arrived(connection_id, presence)
-    client.greet(response_ok(accepted.request_id, _hello(desk, connection_id, accepted)))
+    # From here until the client joins the hub nobody waits, so that it hears each event once.
+    resumed = _resumed(desk, client, admitted.params.resume)
+    client.greet(response_ok(accepted.request_id, _hello(desk, connection_id, accepted, resumed)))
+    if resumed is not None:
+        for frame in resumed.frames:
+            client.offer(frame, drop_if_slow=False)
     return client, presence
+
+
+def _resumed(desk: Desk, client: Client, wanted: ResumeParams | None) -> Resumed | None:
+    if wanted is None:
+        return None
+    return desk.hub.resume(client.wire_generation, client.scopes, wanted.epoch, wanted.seq)
 
 
 @lru_cache(maxsize=32)
@@ -226,7 +239,7 @@ async def _serve_client(desk: Desk, client: Client, presence: Presence) -> None:
             desk.announcer.request()
 
 
-def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, object]:
+def _hello(desk: Desk, connection_id: str, accepted: _Accepted, resumed: Resumed | None) -> dict[str, object]:
     admitted, greeting = accepted.admitted, desk.greeting
     scopes = _operator_scopes(admitted)
     reads, owns = allows(scopes, READ), allows(scopes, ADMIN)
@@ -238,7 +251,7 @@ def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, obj
         events=greeting.events,
         capabilities=greeting.capabilities,
         presence=desk.presence.listing() if reads else (),
-        health=desk.health.encoded if reads else without_keys(desk.health.snapshot),
+        health=desk.health.greeting if reads else without_keys(desk.health.greeting_snapshot),
         presence_version=desk.presence.version,
         health_version=desk.health.version,
         uptime_ms=greeting.uptime_ms(),
@@ -249,6 +262,7 @@ def _hello(desk: Desk, connection_id: str, accepted: _Accepted) -> dict[str, obj
         private=greeting.private() if owns else None,
         config_hash=greeting.config_hash(owns),
         control_ui="bundled" if greeting.bundled_page else "configured",
+        resume=ResumeFacts(resumed.epoch, resumed.seq, resumed.recovered) if resumed is not None else None,
     )
     return hello_ok_v3(hello) if admitted.protocol == V3 else hello_ok_v4(hello)
 

@@ -22,6 +22,7 @@ from openclawd.auth.policy import Policy
 from openclawd.gateway.wire import Wire, WireClosed, WireOverflow
 from openclawd.protocol.closes import Close
 from openclawd.protocol.codec import NotJson
+from openclawd.protocol.connect import CONNECT_CAPABILITIES
 from openclawd.protocol.frames import MalformedFrame, event_frame, parse_request
 from openclawd.protocol.websocket_frames import text_frame
 
@@ -56,8 +57,7 @@ async def hear(
     heard = Heard(refusals.handshake_timeout(facts), admission.policy)
     try:
         with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
-            # v4 looks here for what its `connect` may ask for, which is nothing yet.
-            challenge = {"nonce": nonce, "ts": now_ms(), "capabilities": []}
+            challenge = {"nonce": nonce, "ts": now_ms(), "capabilities": CONNECT_CAPABILITIES}
             await wire.send(text_frame(event_frame("connect.challenge", challenge)))
             request = parse_request(await wire.receive())
             decision = admission.decide(Attempt(peer, nonce, request, now_ms()))

@@ -14,6 +14,7 @@ from openclawd.protocol.codec import InvalidValue, structure
 from openclawd.protocol.errors import ErrorCode, ErrorShape, RequestError, invalid_request, unavailable
 from openclawd.protocol.frames import Request, response_error, response_ok
 from openclawd.protocol.versions import V3
+from openclawd.store.errors import StoreError
 from openclawd.vitals.calls import CallCounts, Outcome
 
 # Distinguishes "no params" from null, which stock treats alike.
@@ -106,6 +107,12 @@ class Router:
         self._calls.ended(request.method, Outcome.ERROR if foreseen else Outcome.FAILED, began_s)
         if isinstance(error, RequestError):
             return response_error(request.id, error.shape, error.payload)
+        if isinstance(error, StoreError):
+            # Its owner learns elsewhere what helps; paths are not the client's.
+            fields = {"method": request.method, "reason": str(error)}
+            _log.warning("method could not use the state", extra={"fields": fields})
+            shape = unavailable(f"{error.problem}; nothing was changed", retryable=True)
+            return response_error(request.id, shape.shape)
         _log.error("method failed", extra={"fields": {"method": request.method}}, exc_info=error)
         shape = unavailable(
             f"{request.method} failed: {type(error).__name__}; the gateway's log has the details"

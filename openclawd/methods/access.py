@@ -96,5 +96,6 @@ def _answer(reloaded: Reloaded) -> object:
         "ok": True,
         "applied": list(reloaded.applied),
         "restartRequired": list(reloaded.restart_required),
+        "restarts": reloaded.restarts,
         "problems": list(reloaded.problems),
     }

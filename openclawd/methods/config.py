@@ -19,6 +19,7 @@ from openclawd import __version__
 from openclawd.auth.scopes import ADMIN, READ, allows
 from openclawd.config.file import BaseHashMissing, BaseHashStale, CurrentFile
 from openclawd.config.problems import ConfigError, ConfigProblem
+from openclawd.methods.control_plane import refuse_while_leaving
 from openclawd.methods.method import Call, MethodTable, NoParams
 from openclawd.methods.params import params
 from openclawd.protocol.codec import NonEmptyStr
@@ -61,7 +62,7 @@ async def config_get(call: Call, _params: NoParams) -> object:
         return answer
     return answer | {
         "sourceConfig": answer["parsed"],
-        "runtimeConfig": _redacted(file.applied.document),
+        "runtimeConfig": redacted(file.applied.document),
         "includedPaths": [],
         "configRevisionHash": answer["hash"],
         "appliedConfigHash": file.applied.hash if owns else file.applied_shown_hash,
@@ -73,15 +74,8 @@ async def config_set(call: Call, params: ConfigSetParams) -> object:
     """Replace the file, and go by it. `restartRequired` when some of it counts from the next start only;
     which keys these are is in `restartRequiredFor`.
     """
-    file = call.services.config_file
-    try:
-        current = await _on_disk(partial(file.replace, params.raw, params.base_hash))
-    except BaseHashMissing:
-        raise invalid_request("config base hash required; re-run config.get and retry") from None
-    except BaseHashStale:
-        raise invalid_request("config changed since last load; re-run config.get and retry") from None
-    except ConfigError as error:
-        raise invalid_config(error) from None
+    refuse_while_leaving(call, "config.set")
+    current = await written(partial(call.services.config_file.replace, params.raw, params.base_hash))
     _log.info(
         "config written",
         extra={"fields": {"file": str(current.paths.config_file), "conn": call.caller.connection_id}},
@@ -89,7 +83,7 @@ async def config_set(call: Call, params: ConfigSetParams) -> object:
     answer = {
         "ok": True,
         "path": str(current.paths.config_file),
-        "config": _redacted(current.document),
+        "config": redacted(current.document),
         "hash": current.hash,
     }
     try:
@@ -138,7 +132,7 @@ def config_answer(current: CurrentFile, *, owns: bool) -> dict[str, Any]:
     """
     from openclawd.config.redact import redact_text
 
-    document = _redacted(current.document)
+    document = redacted(current.document)
     return {
         "path": str(current.paths.config_file),
         "exists": current.exists,
@@ -154,7 +148,20 @@ def config_answer(current: CurrentFile, *, owns: bool) -> dict[str, Any]:
     }
 
 
-def _redacted(document: Mapping[str, object]) -> dict[str, object]:
+async def written(act: Callable[[], T]) -> T:
+    """What writing the file by `act` gives. Raises RequestError in stock's words."""
+    try:
+        return await _on_disk(act)
+    except BaseHashMissing:
+        raise invalid_request("config base hash required; re-run config.get and retry") from None
+    except BaseHashStale:
+        raise invalid_request("config changed since last load; re-run config.get and retry") from None
+    except ConfigError as error:
+        raise invalid_config(error) from None
+
+
+def redacted(document: Mapping[str, object]) -> dict[str, object]:
+    """The document as it may be shown."""
     from openclawd.config.redact import redact
 
     return redact(document)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import attrs
 
@@ -19,6 +20,20 @@ from openclawd.sessions.registry import Sessions
 from openclawd.vitals.decisions import Decisions
 from openclawd.vitals.health import Health
 from openclawd.vitals.presence import PresenceList
+
+if TYPE_CHECKING:
+    from openclawd.methods.control_plane import ControlPlane
+
+
+@attrs.frozen
+class StateWarning:
+    """Something is wrong with the state on disk: what, without a path, as everybody hears it; and what helps,
+    for the owner. `failing`: it is now, and not only kept from the past.
+    """
+
+    said: str
+    cure: str
+    failing: bool = True
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -42,17 +57,98 @@ class RunningGateway:
     tls_fingerprint: str | None
     runs: int
     devices_waiting: int
+    generation: int
+    """Which life of the process this is, from 1."""
+
+    started_at_ms: int
+    """When this life began."""
+
+    lifecycle: str
+    """starting, ready, draining, handing over or stopping."""
+
+    last_restart: "LastRestart | None"
+    """The one that this life began with."""
+
+    restart_problem: str | None
+    """Why the restart that was last asked for was refused; None where it was not."""
+
+    state_warnings: "tuple[StateWarning, ...]"
+    """What is wrong with the state on disk."""
+
+    config_warnings: tuple[str, ...]
+    """What is wrong with the config, in words."""
 
 
 @attrs.frozen(eq=False, repr=False)
 class Reloaded:
     """The keys of the file that count at once and have changed, those that need a new start, and what is
-    wrong with others, in words.
+    wrong with others, in words. `restarts`: the gateway restarts for them by itself.
     """
 
     applied: tuple[str, ...]
     restart_required: tuple[str, ...]
     problems: tuple[str, ...] = ()
+    restarts: bool = False
+
+
+@attrs.frozen(eq=False, repr=False)
+class RestartRequest:
+    """Who wants a restart and why; `session_key` is the conversation that is told when it is done, and `note`
+    what it is told.
+    """
+
+    reason: str
+    kind: Literal["restart", "config-apply", "config-patch", "config-reload", "update", "signal"]
+    delay_ms: int = 0
+    session_key: str | None = None
+    note: str | None = None
+
+
+@attrs.frozen(eq=False, repr=False)
+class RestartTicket:
+    """A restart will begin, in `delay_ms`. `coalesced`: others had asked for it before."""
+
+    delay_ms: int
+    coalesced: bool
+
+
+@attrs.frozen(eq=False, repr=False)
+class LastRestart:
+    """The restart that this life of the process began with; `gap_ms`: how long nobody was served."""
+
+    reason: str
+    at_ms: int
+    gap_ms: int
+
+
+class RestartRefused(Exception):
+    """There will be no restart, and the gateway serves on; why, in words."""
+
+
+class Restarter(Protocol):
+    """Who restarts the gateway."""
+
+    @property
+    def generation(self) -> int:
+        """Which life of the process this is, from 1."""
+
+    @property
+    def last_restart(self) -> LastRestart | None:
+        """The one that this life began with."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the restart that was last asked for was refused; None where it was not."""
+
+    def lifecycle(self) -> str:
+        """starting, ready, draining, handing over or stopping."""
+
+    @property
+    def restart_pending(self) -> bool:
+        """Whether a restart was asked for, or is under way."""
+
+    async def request(self, wanted: RestartRequest) -> RestartTicket:
+        """Restart, once the program to execute has proved that it could start. Raises RestartRefused."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -85,6 +181,9 @@ class Services:
     rotate_token: Callable[[], Awaitable[Reloaded]]
     """Have a new token; raises NotRotatable, ConfigError, OSError."""
 
+    control_plane: "ControlPlane"
     connected_nodes: Callable[[], frozenset[str]]
     dismiss_device: Callable[[str, str | None, str], None]
     """Send the sockets of a device away, of one role or (None) of all, for that cause."""
+
+    restart: Restarter

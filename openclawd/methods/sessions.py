@@ -118,7 +118,7 @@ async def status(call: Call, _params: AnyParams) -> object:
             ],
         },
         "channelSummary": [],
-        "queuedSystemEvents": call.services.sessions.system_events.texts(
+        "queuedSystemEvents": await call.services.sessions.system_events.texts(
             call.services.agents.main_session_key
         ),
         "sessions": {

@@ -9,6 +9,7 @@ from openclawd.methods.agents import AGENTS
 from openclawd.methods.chat import CHAT
 from openclawd.methods.commands import COMMANDS_LIST
 from openclawd.methods.config import CONFIG
+from openclawd.methods.config_changes import CONFIG_CHANGES
 from openclawd.methods.cron import CRON
 from openclawd.methods.device_tokens import DEVICE_TOKENS
 from openclawd.methods.devices import DEVICES
@@ -18,6 +19,7 @@ from openclawd.methods.method import merged
 from openclawd.methods.models import MODELS
 from openclawd.methods.node_pairing import NODE_PAIRING
 from openclawd.methods.reading import READING
+from openclawd.methods.restart import RESTART
 from openclawd.methods.runs import RUNS
 from openclawd.methods.scope_upgrades import SCOPE_UPGRADES
 from openclawd.methods.session_admin import SESSION_ADMIN
@@ -33,6 +35,7 @@ METHODS: Final = merged(
     VITALS,
     LOGS,
     CONFIG,
+    CONFIG_CHANGES,
     SESSIONS,
     SESSION_ADMIN,
     USAGE,
@@ -44,6 +47,7 @@ METHODS: Final = merged(
     NODE_PAIRING,
     ADMISSIONS,
     ACCESS,
+    RESTART,
     CHAT,
     READING,
     RUNS,

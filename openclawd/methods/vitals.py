@@ -1,4 +1,4 @@
-"""How the gateway is: health, presence, heartbeat, channels, nodes; all of it from memory."""
+"""How the gateway is: health, presence, heartbeat, channels, nodes; what is read is in memory."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -33,7 +33,7 @@ def system_presence(call: Call, _params: NoParams) -> object:
 
 
 @VITALS.add("system-event", scope=ADMIN, params=AnyParams)
-def system_event(call: Call, params: AnyParams) -> object:
+async def system_event(call: Call, params: AnyParams) -> object:
     """Where a user is, for everybody to see; any other text, for the model of the main session.
 
     Members that are not known are ignored, as in stock.
@@ -47,7 +47,7 @@ def system_event(call: Call, params: AnyParams) -> object:
         call.services.presence.reported(report)
         call.services.announce_presence()
     if not is_presence_line(text):
-        call.services.sessions.system_events.add(call.services.agents.main_session_key, text)
+        await call.services.sessions.system_events.add(call.services.agents.main_session_key, text)
     return {"ok": True}
 
 
@@ -60,13 +60,13 @@ class WakeParams:
 
 
 @VITALS.add("wake", scope=WRITE, params=WakeParams)
-def wake(call: Call, params: WakeParams) -> object:
+async def wake(call: Call, params: WakeParams) -> object:
     """A text for the model of the main session, which its next turn tells."""
     if params.mode == "now":
         raise unavailable("there are no heartbeats yet; with next-heartbeat the next turn tells it")
     if not params.text.strip():
         raise invalid_request("text required")
-    call.services.sessions.system_events.add(call.services.agents.main_session_key, params.text)
+    await call.services.sessions.system_events.add(call.services.agents.main_session_key, params.text)
     return {"ok": True}
 
 

@@ -48,7 +48,9 @@ def raise_descriptor_limit() -> int:
 
 
 async def serve_listeners(listeners: Listeners, handler: Handler) -> None:
-    """Accept on every listener until cancelled; each connection runs `handler` in its own fence."""
+    """Accept on every listener until cancelled or told to stop (`stop_accepting`); each connection runs
+    `handler` in its own fence.
+    """
     receptions = {reception for _, reception in listeners}
     try:
         async with trio.open_nursery(strict_exception_groups=True) as connection_nursery:
@@ -61,8 +63,15 @@ async def serve_listeners(listeners: Listeners, handler: Handler) -> None:
             reception.close()
 
 
+def stop_accepting(listeners: Listeners) -> None:
+    """Take nobody in any more; who comes waits in the kernel's backlog, for the next generation."""
+    for listening, reception in listeners:
+        reception.leave()
+        trio.lowlevel.notify_closing(listening)
+
+
 def close_listeners(listeners: Listeners) -> None:
-    """Take nobody in any more; who is in stays."""
+    """Take nobody in any more, and refuse who comes; who is in stays."""
     for listening, _ in listeners:
         trio.lowlevel.notify_closing(listening)
         listening.close()
@@ -80,10 +89,12 @@ def _open(reception: Reception, handler: Handler, connection_nursery: trio.Nurse
 
 async def _accept_loop(listening: socket.socket, reception: Reception) -> None:
     listening.setblocking(False)
-    while True:
+    while not reception.is_leaving():
         try:
             await trio.lowlevel.wait_readable(listening)
             for _ in range(ACCEPTED_A_ROUND):
+                if reception.is_leaving():
+                    return
                 newcomer, address = listening.accept()
                 newcomer.setblocking(False)
                 await reception.receive(newcomer, address[0] if address else "")

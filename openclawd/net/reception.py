@@ -14,7 +14,7 @@ not once a connection.
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -50,6 +50,7 @@ BUSY: Final = (
 # <netinet/tcp.h>: the peer has sent its FIN.
 _CLOSE_WAIT: Final = 8
 _IN_HANDSHAKE: Final = frozenset((Stage.OPEN, Stage.WAITING, Stage.UPGRADED, Stage.DECIDING))
+_UNANSWERED: Final = _IN_HANDSHAKE | {Stage.ANSWERING}
 _log = logging.getLogger("openclawd.listener")
 
 
@@ -140,6 +141,7 @@ class Reception:
         self._turns = Turns[Connection]()
         self._wanted = trio.Event()
         self._changed = trio.Event()
+        self._leaving = False
         self.floods = Floods(self._facts)
 
     @property
@@ -191,6 +193,8 @@ class Reception:
                 connection = self._turns.next()
                 if connection.has_turn():
                     given += 1
+                elif self._leaving:
+                    continue  # in the lobby still, from where he goes along
                 elif self._has_left(connection):
                     self._let_go(connection)
                 else:
@@ -249,6 +253,47 @@ class Reception:
         while True:
             for connection in await self._silence.wait_longer_than(SILENCE_S):
                 self._let_go(connection)
+
+    # --- to the next generation of the process
+
+    def leave(self) -> None:
+        """Let nobody begin any more; who has begun goes on."""
+        self._leaving = True
+
+    def is_leaving(self) -> bool:
+        """Whether the process is about to be another, which takes over who has not begun."""
+        return self._leaving
+
+    async def finish(self, within_s: float) -> None:
+        """Wait until everybody who has begun is a client or has his answer; who has not by then is told to
+        come again.
+        """
+        with trio.move_on_after(within_s):
+            while any(connection.stage in _UNANSWERED for connection in self._slots):
+                if self._changed.is_set():
+                    self._changed = trio.Event()
+                await self._changed.wait()
+        for connection in tuple(self._slots):
+            connection.end()
+
+    def hand_over(self) -> list[socket.socket]:
+        """Those whom nobody has read a byte of; they are not ours any more."""
+        leaving = list(self._lobby)
+        for connection in leaving:
+            self._silence.end(connection)
+            self._lobby.give_back(connection)
+        return [connection.socket for connection in leaving]
+
+    async def take_over(self, sockets: Sequence[socket.socket]) -> None:
+        """Receive those that the generation before handed over."""
+        for each in sockets:
+            try:
+                address = each.getpeername()
+                each.setblocking(False)
+            except OSError:
+                each.close()  # gone meanwhile
+            else:
+                await self.receive(each, address[0] if address else "")
 
     async def _place(self, connection: Connection, slots: Slots[Connection]) -> bool:
         """A place in `slots`, once there is one; False when he may not wait for it."""

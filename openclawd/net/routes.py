@@ -53,6 +53,15 @@ class Readiness:
 
 
 @attrs.frozen(eq=False, repr=False)
+class Assistant:
+    """Who answers on the page where nobody was chosen."""
+
+    name: str
+    avatar: str
+    agent_id: str
+
+
+@attrs.frozen(eq=False, repr=False)
 class PageConfig:
     """What the page learns before it connects: `base_path` is empty or starts with a slash and does not end
     in one.
@@ -60,9 +69,7 @@ class PageConfig:
 
     enabled: bool
     base_path: str
-    assistant_name: str
-    assistant_avatar: str
-    assistant_agent_id: str
+    assistant: Callable[[], Assistant]
     auth_mode: Callable[[], str]
     server_version: str
 
@@ -131,12 +138,12 @@ class Routes:
         return attrs.evolve(response, headers=(*_PAGE, *own_window, *response.headers))
 
     def _page_config(self) -> Response:
-        page = self._page
+        page, assistant = self._page, self._page.assistant()
         body = {
             "basePath": page.base_path,
-            "assistantName": page.assistant_name,
-            "assistantAvatar": page.assistant_avatar,
-            "assistantAgentId": page.assistant_agent_id,
+            "assistantName": assistant.name,
+            "assistantAvatar": assistant.avatar,
+            "assistantAgentId": assistant.agent_id,
             "serverVersion": page.server_version,
             # Ours: lets the page know whether it needs a credential before it tries.
             "authMode": page.auth_mode(),

@@ -33,6 +33,9 @@ ClientId = Literal[
 ClientMode = Literal["webchat", "cli", "ui", "backend", "node", "worker", "probe", "test"]
 DEFAULT_ROLE: Final = NonEmptyStr("operator")
 
+# What `connect` may ask for besides, as `connect.challenge` tells.
+CONNECT_CAPABILITIES: Final = ("resume",)
+
 # What clients of either generation say that they can (`caps`); others mean nothing to anybody.
 CLIENT_CAPS: Final = frozenset(
     {
@@ -113,6 +116,16 @@ class ModelCatalog:
     session_key: NonEmptyStr
 
 
+@attrs.frozen(eq=False, repr=False)
+class ResumeParams:
+    """Where a client stands: the last epoch that it was told, and the last `seq` that it heard in it. Without
+    them it only asks where it is.
+    """
+
+    epoch: NonEmptyStr | None = attrs.field(default=None, metadata={"max_length": 128})
+    seq: NonNegativeInt | None = None
+
+
 @attrs.frozen(eq=False)
 class ConnectParams:
     """`connect.params`. Absent scopes are no scopes."""
@@ -133,3 +146,4 @@ class ConnectParams:
     computer_use: object | None = attrs.field(default=None, metadata={"nullable": True})
     worker_runs: WorkerRuns | None = None
     model_catalog: ModelCatalog | None = None
+    resume: ResumeParams | None = None

@@ -89,6 +89,11 @@ def event_frame(
     return encode(frame)
 
 
+def of_epoch(event: bytes, epoch: str) -> bytes:
+    """The frame of a broadcast of an earlier process generation, which says so beside its `seq`."""
+    return event[:-1] + b',"epoch":' + encode(epoch) + b"}"
+
+
 def _separators(data: bytes | str) -> int:
     """At least the number of values in a JSON text, but for one."""
     if isinstance(data, bytes):

@@ -39,6 +39,15 @@ class SessionDefaults:
     model_configured: bool | None = None
 
 
+@attrs.frozen(eq=False)
+class ResumeFacts:
+    """Where the client's events stand now. With `recovered`, all that it missed follows hello-ok."""
+
+    epoch: str
+    seq: int
+    recovered: bool
+
+
 @attrs.frozen(eq=False, repr=False)
 class PrivateFacts:
     """What only an administrator's hello-ok holds."""
@@ -71,6 +80,8 @@ class Hello:
     private: PrivateFacts | None = None
     config_hash: str | None = None
     control_ui: Literal["bundled", "configured"] = "bundled"
+    resume: ResumeFacts | None = None
+    """For clients that ask: the schemas of others are closed."""
 
 
 def hello_ok_v3(hello: Hello) -> dict[str, object]:
@@ -90,7 +101,7 @@ def hello_ok_v3(hello: Hello) -> dict[str, object]:
             "issuedAtMs": hello.issued.issued_at_ms,
         }
     payload["policy"] = _policy()
-    return payload
+    return payload | _resume(hello)
 
 
 def hello_ok_v4(hello: Hello) -> dict[str, object]:
@@ -123,7 +134,14 @@ def hello_ok_v4(hello: Hello) -> dict[str, object]:
         "auth": auth,
         "policy": _policy()
         | {"attachments": {"maxBytes": MAX_ATTACHMENT_BYTES, "maxImageBytes": MAX_IMAGE_BYTES}},
-    }
+    } | _resume(hello)
+
+
+def _resume(hello: Hello) -> dict[str, object]:
+    resume = hello.resume
+    if resume is None:
+        return {}
+    return {"resume": {"epoch": resume.epoch, "seq": resume.seq, "recovered": resume.recovered}}
 
 
 def _snapshot(hello: Hello) -> dict[str, object]:

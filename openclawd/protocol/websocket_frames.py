@@ -26,6 +26,13 @@ def text_frame(payload: bytes) -> bytes:
     return head + payload
 
 
+def frame_payload(frame: bytes) -> bytes:
+    """The payload of a frame that `text_frame` made."""
+    if frame[1] < _LENGTH_16_BIT:
+        return frame[2:]
+    return frame[4:] if frame[1] == _LENGTH_16_BIT else frame[10:]
+
+
 def close_frame(close: Close) -> bytes:
     """A close frame with code and reason; `Close` keeps the reason within a control frame's bounds."""
     body = close.code.to_bytes(2, "big") + close.reason.encode()

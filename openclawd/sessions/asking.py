@@ -99,7 +99,9 @@ class Asking:
         run = ask.run
         sees_images = entry is not None and entry.sees_images
         budget = Budget() if entry is None else Budget(entry.context_window, entry.max_tokens)
-        waiting = self._system_events.lines(run.session_key) if ask.events is None else ask.events
+        waiting = ask.events
+        if waiting is None:
+            waiting = await self._system_events.lines(run.session_key, run.seq)
         stored = await self._conversations.context(
             run.session_id,
             run.seq,
@@ -110,7 +112,7 @@ class Asking:
             stored[-1] = _spelt_out(stored[-1])
         files = await load_files(self._conversations, run.session_id, stored, sees_images=sees_images)
         if ask.events is None:
-            ask.events = self._system_events.take(run.session_key)
+            ask.events = await self._system_events.take(run.session_key, run.seq)
         messages = told(build_messages(ask.system, stored, files), ask.events)
         return ModelRequest(
             messages, run.session_key, budget.answer(messages), _thinking(ask.thinking, entry)

@@ -1,8 +1,10 @@
 """What a model is told: who it is, what day it is, and as much of the conversation as it can hold."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal
+
+import orjson
 
 from openclawd.agents.model import ModelMessage
 from openclawd.sessions.budget import IMAGE_TOKENS, tokens_of, tokens_of_bytes
@@ -11,6 +13,11 @@ from openclawd.sessions.transcript import GATEWAY_MODEL, GATEWAY_PROVIDER, is_of
 from openclawd.store.records import Message
 
 _SUMMARY: Final = "Summary of the conversation until now:\n\n{}"
+
+# As words: a provider refuses a call without a result and a result without its call, and a conversation that
+# was cut to fit has either.
+_TOOL_CALL: Final = "(I called the tool {} with {})"
+_TOOL_RESULT: Final = "(The tool {} answered: {})"
 
 _NO_SUMMARY: Final = frozenset({"error", "aborted"})
 
@@ -62,10 +69,18 @@ def sent_text(message: Message) -> str:
     if message.get("provider") == GATEWAY_PROVIDER and message.get("model") == GATEWAY_MODEL:
         return ""
     text = text_of(message)
+    if message["role"] == "toolResult":
+        return _TOOL_RESULT.format(message["toolName"], text)
     if not is_of_compaction(message):
-        return text
+        return "\n\n".join(filter(None, (text, *_calls(message))))
     is_summary = message["role"] == "assistant" and message.get("stopReason") not in _NO_SUMMARY
     return _SUMMARY.format(text) if is_summary and text else ""
+
+
+def _calls(message: Message) -> Iterator[str]:
+    for part in message["content"]:
+        if part["type"] == "toolCall":
+            yield _TOOL_CALL.format(part["name"], orjson.dumps(part.get("arguments", {})).decode())
 
 
 def build_messages(
@@ -90,10 +105,10 @@ def _merged(stored: Iterable[Message], files: Mapping[int, Files]) -> list[Model
         text = "\n\n".join(filter(None, (*came_with.texts, sent_text(message))))
         if not text and not came_with.images:
             continue
-        # A summary is told to the model, whoever wrote it.
-        role: Literal["user", "assistant"] = message["role"]
-        if is_of_compaction(message):
-            role = "user"
+        # A summary is told to the model, whoever wrote it, and so is what a tool answered.
+        role: Literal["user", "assistant"] = "user"
+        if message["role"] == "assistant" and not is_of_compaction(message):
+            role = "assistant"
         images = came_with.images
         if turns and turns[-1].role == role:
             before = turns.pop()

@@ -73,7 +73,7 @@ class Sessions:
         self._status_lines = status_lines
         self._addresses = Addresses(roster)
         self._news = Waiting(news, runs)
-        self.system_events = SystemEvents(now_ms)
+        self.system_events = SystemEvents(conversations.system_events, now_ms)
         self._listing = Listing(conversations, models, roster=roster, now_ms=now_ms)
         self._workers = Workers(
             runs,
@@ -125,8 +125,22 @@ class Sessions:
         """Work on what is queued, from before this start too, until cancelled or drained."""
         await self._workers.serve(task_status=task_status)
 
+    async def finish(self, within_s: float) -> int:
+        """Begin no run any more, and let those under way end within that time; messages are still accepted.
+
+        The rest is interrupted: it goes on at the next start, in its place and under its run ids. Returns how
+        many those were. Nothing is begun afterwards, also when this is cancelled before its time.
+        """
+        return await self._workers.finish(within_s)
+
+    def set_timeout_ms(self, timeout_ms: int) -> None:
+        """How long a run may take, from the next one on, that does not say so itself."""
+        self._workers.timeout_ms = timeout_ms
+
     async def drain(self, within_s: float) -> bool:
-        """Stop working; messages are still accepted. False if some run did not let go in time."""
+        """Stop working now: what is under way is interrupted and goes on at the next start, in its place and
+        under its run ids; messages are still accepted. False if some run did not let go in time.
+        """
         return await self._workers.drain(within_s)
 
     async def send(self, send: Send) -> dict[str, object]:

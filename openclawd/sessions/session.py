@@ -37,6 +37,7 @@ class Session:
         timeout_s: Callable[[RunRecord], float],
         news: SessionNews,
         now_ms: Callable[[], int],
+        may_begin: Callable[[], bool],
         retry_s: float = RETRY_S,
     ) -> None:
         self.key = key
@@ -49,6 +50,7 @@ class Session:
         self._timeout_s = timeout_s
         self._news = news
         self._now_ms = now_ms
+        self._may_begin = may_begin
         self._retry_s = retry_s
         self._woken = False
         # Who holds it sees the store and `current` agree about which run is running.
@@ -96,6 +98,8 @@ class Session:
 
     async def _claim(self) -> Run | None:
         async with self._claiming:
+            if not self._may_begin():
+                return None
             record = await self._queue.claim(self.key, self._now_ms())
             if record is not None:
                 self.current = self._new_run(record)
@@ -119,7 +123,7 @@ class Session:
             run.settled.set()
             if cancelled:
                 with trio.CancelScope(shield=True):
-                    await self._queue.requeue(record.run_id)
+                    await self._queue.requeue(record.run_id, self._now_ms())
 
     async def _settle(self, record: RunRecord, ending: Ending) -> tuple[Ending, Finished | None]:
         """Put the outcome on disk, also when the process is stopping: the model has done its work.

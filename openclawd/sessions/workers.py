@@ -4,6 +4,7 @@ A session works on one run at a time; sessions do not wait for each other. What 
 nothing is lost when this stops, and it goes on with everything that was left when it starts.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -18,15 +19,19 @@ from openclawd.store.records import RunRecord, RunState
 from openclawd.store.runs import RunQueue
 
 # A run that took the process down this often is not tried again.
-MAX_ATTEMPTS: Final = 3
+MAX_ATTEMPTS: Final = 2
 INTERRUPTED: Final = (
     f"interrupted: the gateway stopped {MAX_ATTEMPTS} times in the middle of this answer."
     " Send the message again"
 )
+# A cancelled model call ends within milliseconds; the rest is for a disk that is slow to take the run back.
+INTERRUPT_WAIT_S: Final = 2.0
 # Stock's agents.defaults.timeoutSeconds.
 DEFAULT_TIMEOUT_MS: Final = 600_000
 # Nobody waits longer for an answer; `timeoutMs: 0` means no limit, which is this.
 MAX_TIMEOUT_MS: Final = 24 * 60 * 60 * 1000
+
+logger = logging.getLogger("openclawd.sessions")
 
 
 class Workers:
@@ -50,24 +55,25 @@ class Workers:
         self._publish = publish
         self._waiting = waiting
         self._now_ms = now_ms
-        self._timeout_ms = timeout_ms
+        self.timeout_ms = timeout_ms
+        """How long a run may take that does not say so itself."""
+
         self._retry_s = retry_s
         self._sessions: dict[str, Session] = {}
         self._nursery: trio.Nursery | None = None
         # Sessions that got work while nobody served, which the store's list from the start may lack.
         self._owed: set[str] = set()
         self._stopped = trio.Event()
-        # Runs from before may have been under way then, and heard of.
-        self._serving_since_ms = 0
+        # Rings when the last session at work has ended, while none may begin a run.
+        self._finished: trio.Event | None = None
         self.ended: Counter[RunState] = Counter()
         """How the runs since the start ended."""
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Work on what is queued, from before this start too, until cancelled or drained."""
         self._stopped = trio.Event()
-        self._serving_since_ms = self._now_ms()
         try:
-            unfinished = await self._runs.recover(MAX_ATTEMPTS)
+            unfinished = await self._runs.recover(MAX_ATTEMPTS, self._now_ms())
             for run in unfinished.exhausted:
                 await self._give_up(run)
             async with trio.open_nursery() as nursery:
@@ -83,11 +89,29 @@ class Workers:
         finally:
             self._stopped.set()
 
+    async def finish(self, within_s: float) -> int:
+        """Begin no run any more, and let those under way end; how many were interrupted when time was up.
+
+        Those go back to the queue, as `drain` puts them. The sessions stay still afterwards, also when this
+        is cancelled before its time, which leaves the runs under way to `drain`.
+        """
+        finished = self._begin_none()
+        with trio.move_on_after(within_s):
+            await finished.wait()
+        if finished.is_set():
+            return 0
+        interrupted = self.active
+        fields = {"runs": interrupted, "withinMs": round(within_s * 1000)}
+        logger.info("runs interrupted", extra={"fields": fields})
+        await self.drain(INTERRUPT_WAIT_S)
+        return interrupted
+
     async def drain(self, within_s: float) -> bool:
         """Stop working: runs under way go back to the queue, under their run ids, for the next start.
 
         False if some run did not let go in time.
         """
+        self._begin_none()
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
             with trio.move_on_after(within_s):
@@ -97,7 +121,7 @@ class Workers:
 
     def wake(self, key: str) -> None:
         """There is something in the queue of the session."""
-        if self._nursery is None:
+        if self._nursery is None or self._finished is not None:
             self._owed.add(key)
             return
         session = self._session(key)
@@ -148,7 +172,7 @@ class Workers:
             agent_id=self._agent_of(run.session_key),
             publish=self._publish,
             now_ms=self._now_ms,
-            again=run.accepted_at_ms < self._serving_since_ms,
+            again=run.interruptions > 0,
         )
 
     async def _give_up(self, record: RunRecord) -> None:
@@ -166,6 +190,18 @@ class Workers:
         finally:
             session.working = False
             self._release(session)
+            self._note_still()
+
+    def _begin_none(self) -> trio.Event:
+        """From now on; rings when nothing is under way."""
+        if self._finished is None:
+            self._finished = trio.Event()
+            self._note_still()
+        return self._finished
+
+    def _note_still(self) -> None:
+        if self._finished is not None and not any(each.working for each in self._sessions.values()):
+            self._finished.set()
 
     def _session(self, key: str) -> Session:
         session = self._sessions.get(key)
@@ -178,6 +214,7 @@ class Workers:
                 timeout_s=self._timeout_s,
                 news=self._waiting,
                 now_ms=self._now_ms,
+                may_begin=lambda: self._finished is None,
                 retry_s=self._retry_s,
             )
         return session
@@ -193,5 +230,5 @@ class Workers:
         self.ended[state] += 1
 
     def _timeout_s(self, run: RunRecord) -> float:
-        timeout_ms = self._timeout_ms if run.timeout_ms is None else run.timeout_ms
+        timeout_ms = self.timeout_ms if run.timeout_ms is None else run.timeout_ms
         return min(timeout_ms or MAX_TIMEOUT_MS, MAX_TIMEOUT_MS) / 1000

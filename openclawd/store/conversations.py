@@ -24,6 +24,7 @@ from openclawd.store.records import (
 from openclawd.store.run_rows import select_unfinished
 from openclawd.store.session_record import SELECT_SESSIONS, find_session, session_record
 from openclawd.store.spending import Spending
+from openclawd.store.system_events import SystemEventRows
 
 
 def _whole(message: Message) -> Message:
@@ -39,6 +40,7 @@ class Conversations:
         self.directory = Directory(database)
         self.administration = Administration(database)
         self.spending = Spending(database)
+        self.system_events = SystemEventRows(database)
 
     async def transcript(
         self, session_key: str, limit: int, *, offset: int = 0, clip: Callable[[Message], Message] = _whole

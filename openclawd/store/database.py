@@ -22,25 +22,24 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Generic, Self, TypeVar
 
 import outcome
 import trio
 
-from openclawd.store.errors import StoreError, closed, damaged, from_os, from_sqlite
-from openclawd.store.schema import migrate
+from openclawd.store.errors import Damaged, StoreError, closed, from_sqlite, store_error
+from openclawd.store.integrity import mark
+from openclawd.store.opening import Opening, connect
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
 
 # Enough for every client of a busy gateway to have one write under way; beyond it writers wait their turn.
 MAX_QUEUED_JOBS: Final = 1024
-# Only a person with a SQLite shell can hold the lock; five seconds let a short look pass.
-BUSY_TIMEOUT_MS: Final = 5_000
-# After a checkpoint the log is cut back to this, so that one burst does not keep its disk space for ever.
-WAL_KEPT_BYTES: Final = 8 * 1024 * 1024
+# A disk is not called full any more when that much is free.
+ROOM_BYTES: Final = 1024 * 1024
 
 logger = logging.getLogger("openclawd.store")
 
@@ -60,8 +59,19 @@ class _Ticket(Generic[T]):
 class Database:
     """The way to the owner thread, open within `async with`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, backups: Path | None = None) -> None:
         self._path = path
+        self._backups = backups
+        self.trouble: StoreError | None = None
+        """Why the last write failed, until one succeeds."""
+        self.damage: Damaged | None = None
+        """What of the file could not be read; the next start looks at all of it."""
+        self.unchecked = False
+        """Whether there was no time at the start to look at every page after an unclean end, and nobody has
+        since.
+        """
+        self.troubled = trio.Event()
+        """Set in the loop when `trouble` or `damage` begins; whoever waits for it makes a new one."""
         self._tickets: queue.SimpleQueue[_Ticket[Any] | None] = queue.SimpleQueue()
         self._room = trio.Semaphore(MAX_QUEUED_JOBS)
         self._token = trio.lowlevel.current_trio_token()
@@ -89,6 +99,12 @@ class Database:
     async def read(self, job: Job[T]) -> T:
         """Run `job`, which must not change anything; it sees every write that was queued before it."""
         return await self._submit(_Ticket(job, writes=False))
+
+    def found_damaged(self, damage: Damaged) -> None:
+        """Somebody who read the whole file tells of it."""
+        if self.damage is None:
+            self._remember(damage)
+            self.troubled.set()
 
     async def _submit(self, ticket: _Ticket[T]) -> T:
         async with self._room:
@@ -125,20 +141,33 @@ class Database:
 
     def _own(self) -> None:
         try:
-            opened = outcome.capture(_connect, self._path)
+            opened = outcome.capture(connect, self._path, self._backups)
             if isinstance(opened, outcome.Error):
                 self._opened.outcome = opened
                 return
-            with closing(opened.unwrap()) as connection:
+            opening = self._begin(opened.unwrap())
+            try:
                 self._opened.outcome = outcome.Value(None)
                 self._answer([self._opened])
                 while batch := self._take():
-                    self._commit(connection, batch)
+                    self._commit(opening.connection, batch)
                     self._answer(batch)
+                    if opening.full is not None and self.trouble is None:
+                        opening.connection.close()
+                        opening = self._begin(connect(self._path, self._backups))
+            finally:
+                opening.connection.close()
         except Exception:
             logger.exception("the store's thread failed")
         finally:
             self._tell(self._end)
+
+    def _begin(self, opening: Opening) -> Opening:
+        self.unchecked = not opening.checked
+        if opening.full is not None:
+            self.trouble = opening.full
+            self._tell(self.troubled.set)
+        return opening
 
     def _take(self) -> list[_Ticket[Any]]:
         """Everything that is queued, at least one; nothing when the database is being closed."""
@@ -155,6 +184,7 @@ class Database:
         return batch
 
     def _commit(self, connection: sqlite3.Connection, batch: Sequence[_Ticket[Any]]) -> None:
+        changes = connection.total_changes
         try:
             connection.execute("BEGIN IMMEDIATE" if any(ticket.writes for ticket in batch) else "BEGIN")
             for ticket in batch:
@@ -162,16 +192,54 @@ class Database:
             connection.execute("COMMIT")
         except (sqlite3.Error, StoreError) as error:
             self._undo(connection, batch, error)
+        self._note(batch, wrote=connection.total_changes > changes)
+
+    def _note(self, batch: Sequence[_Ticket[Any]], *, wrote: bool) -> None:
+        """Remember whether the disk takes what it is given."""
+        failed = [
+            ticket.outcome.error
+            for ticket in batch
+            if isinstance(ticket.outcome, outcome.Error) and isinstance(ticket.outcome.error, StoreError)
+        ]
+        if not failed:
+            if self.trouble is not None and wrote and self._has_room():
+                self.trouble = None
+                logger.info("state written again")
+            return
+        damage = next((error for error in failed if isinstance(error, Damaged)), None)
+        if damage is None:
+            began, self.trouble = self.trouble is None, failed[-1]
+        elif began := self.damage is None:
+            self._remember(damage)
+        if began:
+            self._tell(self.troubled.set)
+
+    def _has_room(self) -> bool:
+        """Whether there is more than what a small write finds even on a full disk: the log's own old pages."""
+        there = os.statvfs(self._path.parent)
+        return there.f_bavail * there.f_frsize >= ROOM_BYTES
+
+    def _remember(self, damage: Damaged) -> None:
+        self.damage = damage
+        logger.error("the state database is damaged", extra={"fields": {"reason": damage.problem}})
+        with suppress(OSError):
+            mark(self._path)
 
     def _undo(self, connection: sqlite3.Connection, batch: Sequence[_Ticket[Any]], error: Exception) -> None:
-        for ticket in batch:
+        """Fail what was to be written; what was only read beside it is read again."""
+        writes = [ticket for ticket in batch if ticket.writes]
+        for ticket in writes or batch:
             if not isinstance(ticket.outcome, outcome.Error):
                 # One error object each: they are raised in as many tasks.
-                ticket.outcome = outcome.Error(_store_error(self._path, error))
-        logger.error("state not written", extra={"fields": {"jobs": len(batch), "error": str(error)}})
+                ticket.outcome = outcome.Error(store_error(self._path, error))
+        # Said once: until it has passed, the same is tried every few seconds.
+        level = logging.ERROR if self.trouble is None else logging.DEBUG
+        logger.log(level, "state not written", extra={"fields": {"jobs": len(batch), "error": str(error)}})
         if connection.in_transaction:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
+        if writes and len(writes) < len(batch):
+            self._commit(connection, [ticket for ticket in batch if not ticket.writes])
 
     def _run(self, connection: sqlite3.Connection, job: Job[T]) -> outcome.Outcome[T]:
         connection.execute("SAVEPOINT job")
@@ -182,7 +250,7 @@ class Database:
             if not connection.in_transaction:
                 # A full disk or a failed read undoes the whole transaction
                 # (https://www.sqlite.org/lang_transaction.html).
-                raise _store_error(self._path, result.error)
+                raise store_error(self._path, result.error)
             connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
         return result
@@ -201,59 +269,10 @@ class Database:
             logger.warning("the loop ended before its last writes were answered")
 
 
-def open_database(path: Path) -> Database:
+def open_database(path: Path, backups: Path | None = None) -> Database:
     """The state database, created or migrated, within `async with`; closed with every queued job done.
 
-    The file is made 0600, which its -wal and -shm files copy. StoreError if it is damaged or newer.
+    The file is made 0600, which its -wal and -shm files copy. A damaged one is set aside, and the newest of
+    the `backups` (a folder) that is in order takes its place. StoreError if there is none, or it is newer.
     """
-    return Database(path)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    try:
-        _make_private(path)
-        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_MS / 1000)
-    except OSError as error:
-        raise from_os(path, error) from error
-    except sqlite3.Error as error:
-        raise _store_error(path, error) from error
-    try:
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
-            logger.warning("no write-ahead log here; writes are slower", extra={"fields": {"journal": mode}})
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA fullfsync = ON")
-        connection.execute("PRAGMA checkpoint_fullfsync = ON")
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}")
-        migrate(connection, path)
-    except sqlite3.Error as error:
-        connection.close()
-        raise _store_error(path, error) from error
-    except StoreError:
-        connection.close()
-        raise
-    return connection
-
-
-def _make_private(path: Path) -> None:
-    created = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if os.fstat(descriptor).st_mode & 0o077:
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-    if created:
-        # The name must survive a power cut as well as the content; SQLite does this for its log only.
-        directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-
-def _store_error(path: Path, error: BaseException) -> StoreError:
-    if isinstance(error, StoreError):
-        return StoreError(path, error.problem, error.cure)
-    mapped = from_sqlite(path, error) if isinstance(error, sqlite3.Error) else error
-    return mapped if isinstance(mapped, StoreError) else damaged(path, str(error))
+    return Database(path, backups)

@@ -15,17 +15,39 @@ class StoreError(Exception):
         self.cure = cure
 
 
+class Damaged(StoreError):
+    """The file is, or was, a database of ours, and SQLite cannot trust it any more."""
+
+
+class DiskFull(StoreError):
+    """There is no room; it passes when somebody makes some."""
+
+
+class DiskFailed(StoreError):
+    """The disk did not do what it was asked for; it may be full, too, as SQLite does not always tell."""
+
+
 class ConversationChanged(Exception):
     """A message was meant for another conversation than the one that its session key stands for now."""
 
 
-def damaged(path: Path, detail: str) -> StoreError:
+def damaged(path: Path, detail: str) -> Damaged:
     """Not a database, or no longer one."""
-    return StoreError(
+    return Damaged(
         path,
         f"the state database is damaged ({detail})",
-        f"Restore it from a backup, or set it aside with `mv {path} {path}.damaged` (its -wal and -shm files"
-        " too) to start with empty conversations and no paired devices",
+        f"Restore it from a backup (`openclawd restore FILE`), or set it aside with `mv {path}"
+        f" {path}.damaged` (its -wal and -shm files too) to start with empty conversations and no paired"
+        " devices",
+    )
+
+
+def foreign(path: Path) -> StoreError:
+    """A database in good order, of some other program."""
+    return StoreError(
+        path,
+        "this is the database of another program",
+        f"Put it where it belongs; `openclawd restore latest` brings the last backup of ours to {path}",
     )
 
 
@@ -78,7 +100,7 @@ def from_sqlite(path: Path, error: sqlite3.Error) -> Exception:
             f"Close what has it open (`fuser {path}` names it)",
         )
     if code == sqlite3.SQLITE_IOERR:
-        return StoreError(
+        return DiskFailed(
             path,
             f"the disk failed while the state was read or written ({error})",
             "Look at the system log (`dmesg`) for errors of the disk",
@@ -86,7 +108,15 @@ def from_sqlite(path: Path, error: sqlite3.Error) -> Exception:
     return error
 
 
-def _full(path: Path) -> StoreError:
-    return StoreError(
+def store_error(path: Path, error: BaseException) -> StoreError:
+    """Whatever failed, as a new object: one error is raised in as many tasks as waited for it."""
+    if isinstance(error, StoreError):
+        return type(error)(path, error.problem, error.cure)
+    mapped = from_sqlite(path, error) if isinstance(error, sqlite3.Error) else error
+    return mapped if isinstance(mapped, StoreError) else damaged(path, str(error))
+
+
+def _full(path: Path) -> DiskFull:
+    return DiskFull(
         path, "the disk is full", f"Free space on the file system of {path.parent} (`df -h` shows it)"
     )

@@ -56,12 +56,12 @@ class Messages:
         return await self._database.read(job)
 
     async def answer(self, run: RunRecord) -> StoredMessage | None:
-        """What was answered in a run: the last message of it that is not the user's."""
+        """What was answered in a run: the last message of it that is the model's."""
 
         def job(connection: sqlite3.Connection) -> StoredMessage | None:
             row = connection.execute(
                 f"SELECT {_COLUMNS} FROM messages AS m WHERE m.session_id = ? AND m.run_seq = ?"  # noqa: S608
-                " AND m.role != 'user' ORDER BY m.id DESC LIMIT 1",
+                " AND m.role = 'assistant' ORDER BY m.id DESC LIMIT 1",
                 (run.session_id, run.seq),
             ).fetchone()
             return None if row is None else _stored(row)

@@ -52,6 +52,9 @@ class RunRecord:
     kind: RunKind
     state: RunState
     attempts: int
+    """How often it was begun, but for those times when it was interrupted on purpose."""
+    interruptions: int
+    """How often it was begun and put back: clients may have heard of an answer that is void."""
     timeout_ms: int | None
     accepted_at_ms: int
     started_at_ms: int | None

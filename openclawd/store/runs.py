@@ -28,6 +28,7 @@ from openclawd.store.records import (
 )
 from openclawd.store.run_rows import SELECT_RUNS, every_unfinished, find_run, run_record, select_unfinished
 from openclawd.store.session_changes import note_outcome, touch
+from openclawd.store.tool_calls import settle_tool_calls
 
 # A client that retries an idempotency key does so within minutes; a day also covers a laptop that slept.
 FINISHED_KEPT_MS: Final = 24 * 60 * 60 * 1000
@@ -72,15 +73,14 @@ class RunQueue:
 
         return await self._database.write(job)
 
-    async def requeue(self, run_id: str) -> None:
-        """Put a running run back and take the attempt back: it was stopped with the process."""
+    async def requeue(self, run_id: str, now_ms: int) -> None:
+        """Put a running run back and take the attempt back: it was interrupted on purpose."""
 
         def job(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE runs SET state = 'queued', attempts = attempts - 1, started_at_ms = NULL"
-                " WHERE run_id = ? AND state = 'running'",
-                (run_id,),
-            )
+            run = find_run(connection, run_id)
+            if run is not None and run.state is RunState.RUNNING:
+                _put_back(connection, run, now_ms)
+                connection.execute("UPDATE runs SET attempts = attempts - 1 WHERE seq = ?", (run.seq,))
 
         await self._database.write(job)
 
@@ -101,20 +101,27 @@ class RunQueue:
 
         return await self._database.write(job)
 
-    async def recover(self, max_attempts: int) -> Unfinished:
+    async def recover(self, max_attempts: int, now_ms: int) -> Unfinished:
         """After a start: queue again what was running, but for runs that were tried `max_attempts` times."""
 
         def job(connection: sqlite3.Connection) -> Unfinished:
-            connection.execute(
-                "UPDATE runs SET state = 'queued', started_at_ms = NULL"
-                " WHERE ended_at_ms IS NULL AND state = 'running' AND attempts < ?",
-                (max_attempts,),
-            )
+            for run in every_unfinished(connection):
+                if run.state is RunState.RUNNING and run.attempts < max_attempts:
+                    _put_back(connection, run, now_ms)
             runs = every_unfinished(connection)
             queued = dict.fromkeys(run.session_key for run in runs if run.state is RunState.QUEUED)
             return Unfinished(tuple(queued), tuple(run for run in runs if run.state is RunState.RUNNING))
 
         return await self._database.write(job)
+
+
+def _put_back(connection: sqlite3.Connection, run: RunRecord, now_ms: int) -> None:
+    settle_tool_calls(connection, run, now_ms)
+    connection.execute(
+        "UPDATE runs SET state = 'queued', started_at_ms = NULL, interruptions = interruptions + 1"
+        " WHERE seq = ?",
+        (run.seq,),
+    )
 
 
 def _accept(connection: sqlite3.Connection, submission: Submission) -> Accepted:
@@ -186,6 +193,7 @@ def _finish(connection: sqlite3.Connection, run_id: str, ending: Ending, now_ms:
         "UPDATE runs SET state = ?, ended_at_ms = ?, error = ? WHERE seq = ?",
         (ending.state.value, now_ms, ending.error, run.seq),
     )
+    settle_tool_calls(connection, run, now_ms)
     if ending.message is not None:
         stored = append(connection, run, ending.message, shown=True)
         count_usage(connection, run, stored.id, ending.message, now_ms)

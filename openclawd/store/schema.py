@@ -157,7 +157,28 @@ _LIMITS_AND_FACTS: Final = (
     "CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _SETTINGS_AND_COSTS, _LIMITS_AND_FACTS)
+_INTERRUPTIONS: Final = (
+    # How often a run was put back in the middle.
+    "ALTER TABLE runs ADD COLUMN interruptions INTEGER NOT NULL DEFAULT 0",
+    # What happened around a session and its model was not told; `run_seq` is the run that tells it.
+    """
+    CREATE TABLE system_events (
+        id             INTEGER PRIMARY KEY AUTOINCREMENT,
+        session_key    TEXT NOT NULL,
+        text           TEXT NOT NULL,
+        at_ms          INTEGER NOT NULL,
+        run_seq        INTEGER
+    )
+    """,
+    "CREATE INDEX system_events_of_session ON system_events (session_key, id)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    _FIRST,
+    _SETTINGS_AND_COSTS,
+    _LIMITS_AND_FACTS,
+    _INTERRUPTIONS,
+)
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

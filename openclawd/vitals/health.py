@@ -18,6 +18,8 @@ from openclawd.protocol.codec import encoded
 REFRESH_INTERVAL_S: Final = 60.0
 # Arrivals within this time share one measurement.
 REFRESH_GAP_S: Final = 1.0
+# What is wrong with the configuration, in sentences; there only when something is.
+CONFIG_WARNINGS: Final = "configWarnings"
 
 _log = logging.getLogger("openclawd.health")
 
@@ -61,14 +63,16 @@ class AgentSummary:
 
 
 def without_keys(snapshot: Mapping[str, object]) -> dict[str, object]:
-    """The snapshot for who may not read: how many conversations there are, but not what they are called."""
+    """The snapshot for who may not read: how many conversations there are, but not what they are called, and
+    nothing of what is in the config.
+    """
 
     def unnamed(part: object) -> object:
         if isinstance(part, Mapping):
             return {key: [] if key == "recent" else unnamed(value) for key, value in part.items()}
         return [unnamed(item) for item in part] if isinstance(part, list) else part
 
-    return {key: unnamed(value) for key, value in snapshot.items()}
+    return {key: unnamed(value) for key, value in snapshot.items() if key != CONFIG_WARNINGS}
 
 
 class Health:
@@ -82,17 +86,23 @@ class Health:
         presence_version: Callable[[], int],
         event_loop: Callable[[], Mapping[str, object]],
         now_ms: Callable[[], int],
+        warnings: Callable[[], Mapping[str, Sequence[str]]] = dict,
     ) -> None:
+        """`warnings`: what everybody should know, sentences by the member that they stand under."""
         self._measure = measure
         self._publish = publish
         self._presence_version = presence_version
         self._event_loop = event_loop
         self._now_ms = now_ms
+        self._warnings = warnings
         self._wanted = trio.Event()
         self._probing = trio.Lock()
         self.snapshot: dict[str, object] = {}
         # The same, encoded once however often it is asked for.
         self.encoded = encoded(self.snapshot)
+        # What a hello says of it: stock's schema of that has no place for warnings.
+        self.greeting_snapshot = self.snapshot
+        self.greeting = self.encoded
         self.version = 0
 
     def request_refresh(self) -> None:
@@ -104,7 +114,7 @@ class Health:
         started = self._now_ms()
         agents = await self._measure()
         default = next((agent for agent in agents if agent.is_default), None)
-        self.snapshot = {
+        self.greeting_snapshot = {
             "ok": True,
             "ts": self._now_ms(),
             "durationMs": max(0, self._now_ms() - started),
@@ -117,7 +127,10 @@ class Health:
             "agents": [agent.to_wire() for agent in agents],
             "sessions": (default.sessions if default else SessionSummary("", 0, ())).to_wire(),
         }
-        self.encoded = encoded(self.snapshot)
+        warnings = {name: list(said) for name, said in self._warnings().items() if said}
+        self.greeting = encoded(self.greeting_snapshot)
+        self.snapshot = {**self.greeting_snapshot, **warnings}
+        self.encoded = encoded(self.snapshot) if warnings else self.greeting
         self.version += 1
         return self.snapshot
 

@@ -51,6 +51,8 @@ class Sources:
     loop_lag: LoopLag
     published: Mapping[str, int]
     """Events by name."""
+    resumes: Mapping[str, int]
+    """Clients that came back, by what became of what they missed."""
     http_answers: Mapping[int, int]
     """HTTP answers by status."""
     clients: Callable[[], Iterable[ClientView]]
@@ -173,6 +175,12 @@ def _events(sources: Sources) -> Iterator[Figure]:
         "openclawd_events_dropped_total",
         "Events that were skipped for a client that did not read.",
         sources.dropped_events(),
+    )
+    yield Figure(
+        "openclawd_resumes_total",
+        "Clients that came back with a position: recovered, or told to reload.",
+        ("outcome",),
+        tuple(((outcome,), count) for outcome, count in sources.resumes.items()),
     )
 
 

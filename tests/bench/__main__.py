@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from tests.bench import report
-from tests.bench.figures import FIGURES, FULL, NOT_MEASURED, QUICK
+from tests.bench.figures import FIGURES, FULL, QUICK
 from tests.bench.machine import describe, divide_cores
 from tests.bench.rounds import Results, run_rounds
 from tests.bench.tree import CannotCompare, checked_out, working_tree
 
-_NAMES = (*FIGURES, *NOT_MEASURED)
+_NAMES = tuple(FIGURES)
 
 
 def main() -> int:
@@ -25,8 +25,6 @@ def main() -> int:
         print("scripts/bench reads /proc and pins processes to cores: it needs Linux.", file=sys.stderr)
         return 1
     wanted = _wanted(options.only)
-    measured = [name for name in wanted if name in FIGURES]
-    unmeasured = [name for name in wanted if name in NOT_MEASURED]
     rounds = options.rounds or (2 if options.quick else 3 if options.compare else 4)
     cores, about = divide_cores(), describe()
     began = time.monotonic()
@@ -42,43 +40,40 @@ def main() -> int:
                 tree.prepare()
             os.sched_setaffinity(0, cores.clients)
             results = run_rounds(
-                subjects, measured, cores, QUICK if options.quick else FULL, rounds, _progress()
+                subjects, wanted, cores, QUICK if options.quick else FULL, rounds, _progress()
             )
     except CannotCompare as reason:
         print(f"scripts/bench: {reason}", file=sys.stderr)
         return 1
     about |= {"rounds": rounds, "pinning": cores.text(), "seconds": round(time.monotonic() - began)}
     if options.json:
-        print(json.dumps(report.document(results, unmeasured, about), indent=2, ensure_ascii=False))
+        print(json.dumps(report.document(results, about), indent=2, ensure_ascii=False))
     else:
-        _print(results, unmeasured, about)
+        _print(results, about)
     failed = any(series.failure for every in results.values() for series in every.values())
     return 1 if failed else 0
 
 
-def _print(results: Results, unmeasured: Sequence[str], about: dict[str, object]) -> None:
+def _print(results: Results, about: dict[str, object]) -> None:
     print(
         f"{' and '.join(results)}: medians of {about['rounds']} rounds, {about['seconds']} s;"
         f" {about['pinning']}\n"
         f"{about['processor']}, {about['cores']} cores, {about['system']}, Python {about['python']};"
         f" load before: {about['load']}\n"
     )
-    if any(results.values()):
-        print(report.comparison(results) if len(results) == 2 else report.table(results))
-        print(
-            "\nnoise: the same sources measured twice, in turns; a ratio below it says nothing."
-            if len(results) == 2
-            else "\nnoise: this tree's odd rounds over its even ones; what differs by less is the same."
-        )
-    if unmeasured:
-        print(report.not_measured(unmeasured))
+    print(report.comparison(results) if len(results) == 2 else report.table(results))
+    print(
+        "\nnoise: the same sources measured twice, in turns; a ratio below it says nothing."
+        if len(results) == 2
+        else "\nnoise: this tree's odd rounds over its even ones; what differs by less is the same."
+    )
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Measure the gateway's budgets on this machine: two minutes, three with --compare.",
-        epilog="figures: " + ", ".join(_NAMES) + "; `handshakes` and `idle` name all of theirs",
+        epilog="figures: " + ", ".join(_NAMES) + "; `handshakes`, `idle` and `restart` name all of theirs",
     )
     parser.add_argument("--compare", metavar="COMMIT", help="measure COMMIT too, in turns; print the ratios")
     parser.add_argument("--only", metavar="NAME", action="append", help="one figure; may be repeated")

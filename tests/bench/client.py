@@ -4,6 +4,7 @@ Masks are all zeros (RFC 6455 section 5.3 asks for unpredictable ones; a gateway
 price), so that a payload stands in its frame as it is.
 """
 
+import resource
 import selectors
 import socket
 import time
@@ -23,7 +24,9 @@ SCOPES: Final = tuple(f"operator.{scope}" for scope in ("admin", "read", "write"
 BACKEND: Final = {"id": "gateway-client", "version": "1.0.0", "platform": "linux", "mode": "backend"}
 # An app, which is nothing without its device.
 APP: Final = {"id": "openclaw-macos", "version": "1.0.0", "platform": "macos", "mode": "ui"}
+_DESCRIPTORS_BESIDE: Final = 64
 _TEXT: Final = 0x81
+_GOODBYE: Final = 0x88
 _CLOSE: Final = b"\x88\x82\x00\x00\x00\x00\x03\xe8"
 _KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -73,6 +76,9 @@ class Client:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received = bytearray()
         self._upgraded = False
+        self.goodbye: bytes | None = None
+        """What the gateway's close frame says, once it is here."""
+
         self._socket.sendall(
             f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {_KEY}\r\n\r\n".encode()
@@ -92,7 +98,7 @@ class Client:
         except OSError as error:
             raise ClientFailed(f"the gateway broke off: {error}") from error
         if not data:
-            raise ClientFailed(f"the gateway closed: {bytes(self._received[-200:])!r}")
+            raise ClientFailed(f"the gateway closed: {self.goodbye or bytes(self._received[-200:])!r}")
         self._received += data
         if not self._upgraded:
             head, separator, rest = self._received.partition(b"\r\n\r\n")
@@ -119,6 +125,8 @@ class Client:
                 break
             if received[start] == _TEXT:
                 messages.append(bytes(received[payload:end]))
+            elif received[start] == _GOODBYE:
+                self.goodbye = bytes(received[payload + 2 : end])
             start = end
         del received[:start]
         return messages
@@ -174,7 +182,7 @@ def admit(clients: Iterable[Client], identities: Sequence[Identity], *, at_once:
             for key, _ in _ready(selector):
                 client = key.fileobj
                 assert isinstance(client, Client)
-                welcome = _advance(client, key.data)
+                welcome = advance(client, key.data)
                 if welcome is None:
                     continue
                 welcomes.append(welcome)
@@ -184,7 +192,8 @@ def admit(clients: Iterable[Client], identities: Sequence[Identity], *, at_once:
     return welcomes
 
 
-def _advance(client: Client, identity: Identity) -> Welcome | None:
+def advance(client: Client, identity: Identity) -> Welcome | None:
+    """Take what is there to be read one step on; the welcome, if that was it. Raises ClientFailed."""
     for message in client.receive():
         value = orjson.loads(message)
         if value.get("event") == "connect.challenge":
@@ -210,3 +219,14 @@ def readable(clients: Iterable[Client]) -> selectors.BaseSelector:
     for client in clients:
         selector.register(client, selectors.EVENT_READ)
     return selector
+
+
+def make_room(clients: int) -> None:
+    """For their descriptors. Raises ClientFailed."""
+    needed = clients + _DESCRIPTORS_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= needed or soft == resource.RLIM_INFINITY:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ClientFailed(f"{clients} clients need {needed} descriptors; `ulimit -Hn` is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

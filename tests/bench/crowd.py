@@ -1,6 +1,5 @@
 """A thousand clients: what each costs in memory, and how soon all of them have heard of an event."""
 
-import resource
 import time
 from collections.abc import Sequence
 from statistics import median
@@ -13,6 +12,7 @@ from tests.bench.client import (
     Identity,
     admit,
     connections,
+    make_room,
     readable,
     request,
 )
@@ -29,13 +29,12 @@ _BURST: Final = 20
 _SETTLE_S: Final = 1.5
 # Between two events, so that each meets a gateway with nothing else to do.
 _PAUSE_S: Final = 0.3
-_DESCRIPTORS_BESIDE: Final = 64
 _EVENT: Final = b'{"type":"event","event":"chat"'
 
 
 def measure_crowd(tree: Tree, cores: Cores, scale: Scale) -> dict[str, Reading]:
     """Operators without a device, each with an entry in the presence list; events are `/help`'s answers."""
-    _make_room(scale.crowd)
+    make_room(scale.crowd)
     identities = [Identity(BACKEND, TOKEN)] * scale.crowd
     with gateway(tree, cores) as found:
         crowd = _arrive(found, identities[:_FIRST])
@@ -104,13 +103,3 @@ class _Producer:
             "idempotencyKey": f"bench-{self._runs}",
         }
         return request(f"e{self._runs}", "chat.send", params)
-
-
-def _make_room(crowd: int) -> None:
-    needed = crowd + _DESCRIPTORS_BESIDE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= needed or soft == resource.RLIM_INFINITY:
-        return
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise ClientFailed(f"{crowd} clients need {needed} descriptors; `ulimit -Hn` is {hard}")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

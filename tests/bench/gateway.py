@@ -77,6 +77,12 @@ class Gateway:
                 time.sleep(_RETRY_S)
         raise GatewayFailed(f"{self._tree.name} does not start: {self._output.read_text()[-2000:]}")
 
+    def restart(self) -> None:
+        """Ask for a restart, and do not wait."""
+        if self._process is None:
+            raise GatewayFailed(f"{self._tree.name} does not run")
+        self._process.send_signal(signal.SIGUSR1)
+
     def stop(self) -> None:
         """SIGTERM and wait; what does not go is killed."""
         process, self._process = self._process, None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tests.bench.figures import FIGURES, NOT_MEASURED, Figure, number
+from tests.bench.figures import FIGURES, Figure, number
 from tests.bench.rounds import Results, Series
 
 _FAILED: Final = "not measured: "
@@ -57,19 +57,13 @@ def comparison(results: Results) -> str:
     return _aligned(rows)
 
 
-def not_measured(names: Sequence[str]) -> str:
-    """The budgets of which there is nothing to measure."""
-    return "\n".join("{}: {}".format(*NOT_MEASURED[name]) for name in names)
-
-
-def document(results: Results, unmeasured: Sequence[str], about: Mapping[str, Any]) -> dict[str, Any]:
+def document(results: Results, about: Mapping[str, Any]) -> dict[str, Any]:
     """Everything, for a program: each round's value too."""
     trees = {
         tree: {name: _figure(FIGURES[name], series) for name, series in every.items()}
         for tree, every in results.items()
     }
     found: dict[str, Any] = {**about, "trees": trees}
-    found["notMeasured"] = {name: NOT_MEASURED[name][1] for name in unmeasured}
     if len(results) == 2:
         old, new = results.values()
         found["comparison"] = {

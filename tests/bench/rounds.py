@@ -14,6 +14,7 @@ from tests.bench.first_delta import measure_first_delta
 from tests.bench.gateway import GatewayFailed
 from tests.bench.handshakes import measure_handshakes
 from tests.bench.machine import Cores
+from tests.bench.restarting import measure_restart
 from tests.bench.starting import measure_start
 from tests.bench.tree import Tree
 
@@ -26,6 +27,7 @@ MEASURES: Final[Mapping[tuple[str, ...], Measure]] = {
     ("health",): measure_calls,
     ("memory", "burst", "fan-out"): measure_crowd,
     ("first-delta",): measure_first_delta,
+    ("restart-1", "restart-50", "restart-1000", "restart-signed"): measure_restart,
 }
 
 

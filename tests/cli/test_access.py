@@ -90,7 +90,8 @@ def test_reload_says_what_is_in_force_and_what_is_not(shell: Shell) -> None:
         ran = shell("gateway", "reload")
         assert shell("gateway", "reload", "--json").json == answer
     assert ran.out == (
-        "In force now: gateway.auth.token.\nCounts from the gateway's next start: gateway.port.\n"
+        "In force now: gateway.auth.token.\n"
+        "Counts when it restarts: gateway.port. That is: openclawd gateway restart\n"
     )
 
 
@@ -193,7 +194,7 @@ def test_a_config_that_a_running_gateway_does_not_take_is_mended_in_the_file(
 
 @pytest.mark.parametrize(
     ("restart_required", "said"),
-    [([], "The running gateway goes by it."), (["gateway.port"], "until its next start: gateway.port.")],
+    [([], "The running gateway goes by it."), (["gateway.port"], "until it restarts: gateway.port.")],
 )
 def test_config_set_has_a_running_gateway_go_by_it(
     shell: Shell, restart_required: list[str], said: str

@@ -1,6 +1,7 @@
 """Edits leave everything else as it was; the disk has the old file or the new one."""
 
 import stat
+import subprocess
 from pathlib import Path
 
 import orjson
@@ -376,3 +377,16 @@ def test_a_token_that_cannot_be_saved_says_what_helps_instead(tmp_path: Path) ->
     paths.config_file.symlink_to("/proc/self/openclaw.json")
     with pytest.raises(ConfigError, match="OPENCLAW_GATEWAY_TOKEN"):
         ensure_token(load_config(paths, {}))
+
+
+def test_what_a_writer_that_died_left_is_cleared_away_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as living:
+        dead = subprocess.Popen(["true"])
+        dead.wait()
+        left, under_way = (tmp_path / f".x.json.{process.pid}-00ff.tmp" for process in (dead, living))
+        left.write_text("secret")
+        under_way.write_text("new")
+        write_atomic(tmp_path / "x.json", "{}", backup=tmp_path / "bak")
+        living.kill()
+    assert not left.exists()
+    assert under_way.exists()

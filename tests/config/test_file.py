@@ -1,6 +1,8 @@
 """The file of a running gateway, read and replaced by its clients."""
 
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from openclawd.config.file import BaseHashMissing, BaseHashStale, ConfigFile, CurrentFile
 from openclawd.config.load import ConfigError, LoadedConfig, load_config
 from openclawd.config.paths import Paths
+from openclawd.config.reading import parse
 from openclawd.config.settings import resolve_settings
 
 SECRET = "{gateway: {auth: {token: 'S3CRET'}}} // mine\n"
@@ -183,3 +186,106 @@ def test_the_hash_that_is_shown_knows_no_secret_and_follows_what_is_applied(make
     assert (file.read().shown_hash != before, file.applied_shown_hash == before) == (True, True)
     file.apply(file.load())
     assert file.applied_shown_hash == file.read().shown_hash
+
+
+# --- patches
+
+
+def patch(file: ConfigFile, text: str, *, replaced: tuple[str, ...] | None = ()) -> tuple[str, ...]:
+    return file.patch(text, file.read().hash, replaced)[1]
+
+
+def test_a_patch_changes_what_it_names_and_keeps_covered_secrets(make: Make) -> None:
+    file = make(SECRET)
+    covered = "{gateway: {port: 5, auth: {token: '__OPENCLAW_REDACTED__'}}}"
+    assert patch(file, covered) == ("gateway.port",)
+    assert on_disk(file) == "{gateway: {auth: {token: 'S3CRET'}, port: 5}} // mine\n"
+
+
+def test_a_patch_that_says_nothing_new_writes_nothing(make: Make) -> None:
+    file = make(SECRET)
+    inode = file.applied.paths.config_file.stat().st_ino
+    assert patch(file, "{gateway: {auth: {token: 'S3CRET'}}}") == ()
+    assert file.applied.paths.config_file.stat().st_ino == inode
+    assert not file.applied.paths.config_backup.exists()
+
+
+def test_a_patch_needs_the_hash_of_what_it_began_with(make: Make) -> None:
+    file = make(SECRET)
+    with pytest.raises(BaseHashMissing):
+        file.patch("{gateway: {port: 5}}", None)
+    with pytest.raises(BaseHashStale):
+        file.patch("{gateway: {port: 5}}", "0" * 64)
+    assert on_disk(file) == SECRET
+    # What the page keeps there for itself has one writer that counts: the last.
+    assert file.patch("{ui: {prefs: {theme: 'dark'}}}", None)[1] == ("ui.prefs.theme",)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["{gateway: {port: 'x'}}", "{gateway: ", "[]", "{models: {providers: {a: {apiKey: 5}}}}"]
+)
+def test_a_patch_that_no_gateway_would_start_with_is_not_written(make: Make, wrong: str) -> None:
+    file = make(SECRET)
+    with pytest.raises(ConfigError):
+        patch(file, wrong)
+    assert on_disk(file) == SECRET
+
+
+def test_a_broken_file_is_not_patched(make: Make) -> None:
+    file = make(SECRET)
+    file.applied.paths.config_file.write_text("{gateway: ")
+    with pytest.raises(ConfigError):
+        patch(file, "{gateway: {port: 5}}")
+
+
+# --- what must not be lost
+
+
+def test_a_text_that_has_lost_most_of_the_settings_is_refused(make: Make) -> None:
+    agents = ", ".join(f"{{id: 'agent-{number}', name: 'Somebody {number}'}}" for number in range(40))
+    file = make(f"{{agents: {{list: [{agents}]}}, gateway: {{port: 1234}}}}")
+    (problem,) = refused(file, "{gateway: {port: 1234}}")
+    assert "as if it were a part of them" in problem
+    # Who names what is to go means it.
+    assert patch(file, "{agents: null}", replaced=None) == ("agents.list",)
+    assert on_disk(file) == "{gateway: {port: 1234}}"
+
+
+def test_what_an_editor_saves_at_the_same_moment_stays(make: Make) -> None:
+    file = make(SECRET)
+    path = file.applied.paths.config_file
+
+    def change(text: str) -> str:
+        path.write_text("{} // saved by hand, just now")
+        return text.replace("mine", "ours")
+
+    with pytest.raises(BaseHashStale):
+        file.edit(change)
+    assert on_disk(file) == "{} // saved by hand, just now"
+
+
+def test_of_many_writers_in_many_processes_none_loses_what_it_wrote(make: Make) -> None:
+    file = make("{}")
+    path = file.applied.paths.config_file
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from openclawd.config.atomic import alone_with, write_atomic\n"
+        "from openclawd.config.edit import set_value\n"
+        "path, name = Path(sys.argv[1]), sys.argv[2]\n"
+        "for count in range(8):\n"
+        "    with alone_with(path):\n"
+        "        text = set_value(path.read_text(), ['env', f'{name}{count}'], 'x')\n"
+        "        write_atomic(path, text, backup=path.with_suffix('.bak'))\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", program, str(path), name]) for name in ("A", "B", "C")]
+    for count in range(8):
+        while True:
+            try:
+                file.patch(f"{{env: {{MINE{count}: 'x'}}}}", file.read().hash)
+            except BaseHashStale:
+                continue  # as a client does: look again, and ask again
+            break
+    assert [writer.wait(timeout=30) for writer in writers] == [0, 0, 0]
+    names = {f"{name}{count}" for name in ("A", "B", "C", "MINE") for count in range(8)}
+    assert parse(on_disk(file)) == {"env": dict.fromkeys(names, "x")}

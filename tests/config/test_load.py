@@ -229,11 +229,13 @@ def test_a_provider_without_an_address_is_told_what_it_needs() -> None:
 def test_stock_keys_that_are_not_read_are_named_in_one_notice() -> None:
     text = """{
       meta: {lastTouchedVersion: "2026.2.26"},
-      gateway: {reload: {mode: "hot"}, auth: {identityScopes: {}}},
+      gateway: {reload: {mode: "hot", deferralTimeoutMs: 1}, auth: {identityScopes: {}}},
       agents: {defaults: {heartbeat: {every: "2h"}}},
       channels: {telegram: {botToken: "${NOT_SET}"}},
     }"""
-    names = "gateway.reload, gateway.auth.identityScopes, agents.defaults.heartbeat, channels"
+    names = (
+        "gateway.reload.deferralTimeoutMs, gateway.auth.identityScopes, agents.defaults.heartbeat, channels"
+    )
     assert load(text).notices == (f"kept for stock and not used here: {names}",)
 
 

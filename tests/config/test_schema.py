@@ -200,7 +200,7 @@ def test_a_key_is_looked_up_with_what_is_below_it() -> None:
     assert (found["path"], found["hintPath"], found["reloadKind"]) == (
         "gateway.auth",
         "gateway.auth",
-        "restart",
+        "hot",
     )
     assert "properties" not in found["schema"]
     mode, token, *_ = found["children"]

@@ -8,6 +8,9 @@ from typing import Any, cast
 import attrs
 import pytest
 
+from openclawd.agents.catalog import Catalog
+from openclawd.agents.facts import GatewayFacts
+from openclawd.agents.roster import Roster, roster
 from openclawd.auth.admission import Admission
 from openclawd.auth.limiter import Limiter
 from openclawd.auth.policy import Policy
@@ -17,9 +20,11 @@ from openclawd.config.load import ConfigError, load_config
 from openclawd.config.model import Config
 from openclawd.config.paths import Paths
 from openclawd.config.rotation import NotRotatable
+from openclawd.config.schema_lookup import NEEDS_RESTART, lookup
 from openclawd.config.settings import ControlUiSettings, Flags, GatewaySettings, resolve_settings
-from openclawd.daemon.access import AT_START, AT_START_PAGE, LIVE, LIVE_PAGE, Access, Started
+from openclawd.daemon.access import AT_START, AT_START_PAGE, LIVE, LIVE_PAGE, TLS, Access, Started
 from openclawd.daemon.policy import admission_policy, limit_rules
+from openclawd.daemon.sections import Sections
 from openclawd.gateway.client import Client
 from openclawd.gateway.clients import Clients
 from openclawd.protocol.closes import Close
@@ -27,6 +32,10 @@ from openclawd.protocol.closes import Close
 OLD = "0123456789abcdef0123456789abcdef0123456789abcdef"
 NEW = "fedcba9876543210fedcba9876543210fedcba9876543210"
 PROXY = "{bind: 'lan', trustedProxies: ['10.0.0.1'], auth: {mode: 'trusted-proxy', "
+
+
+def no_facts() -> GatewayFacts:
+    raise AssertionError("nobody is asked anything here")
 
 
 @attrs.define(eq=False)
@@ -63,6 +72,11 @@ class Room:
     judge: Judge
     limiter: Limiter
     clients: Clients
+    agents: Roster
+    catalog: Catalog
+    timeouts: list[int]
+    levels: list[str]
+    told: list[tuple[str, ...]]
 
     def write(self, gateway: str, more: str = "") -> None:
         self.file.write_text("{gateway: " + gateway + more + "} // by hand")
@@ -89,6 +103,12 @@ def start(tmp_path: Path) -> Callable[..., Room]:
         judge = Judge(admission_policy(settings))
         limiter = Limiter(limit_rules(settings), secret_key=b"k" * 32)
         clients = Clients()
+        agents = roster(loaded.config, tmp_path)
+        catalog = Catalog(loaded.config, loaded.environ, no_facts)
+        timeouts: list[int] = []
+        levels: list[str] = []
+        told: list[tuple[str, ...]] = []
+        (tmp_path / "openclawd").mkdir(exist_ok=True)
         access = Access(
             Started(loaded, settings, Flags(**flags)),
             config_file=config_file,
@@ -96,8 +116,18 @@ def start(tmp_path: Path) -> Callable[..., Room]:
             limiter=limiter,
             clients=clients,
             now_ms=lambda: 0,
+            sections=Sections(
+                loaded,
+                agents=agents,
+                catalog=catalog,
+                set_run_timeout_ms=timeouts.append,
+                set_log_level=levels.append,
+            ),
+            warned=lambda: told.append(access.warnings),
         )
-        return Room(access, file, config_file, judge, limiter, clients)
+        return Room(
+            access, file, config_file, judge, limiter, clients, agents, catalog, timeouts, levels, told
+        )
 
     return started
 
@@ -174,20 +204,59 @@ async def test_a_file_that_says_the_same_changes_nothing_and_is_what_runs(start:
     assert room.config_file.applied.hash == room.config_file.read().hash
 
 
+async def test_agents_models_runs_and_the_log_go_by_the_file_at_once(start: Start) -> None:
+    room = start()
+    applied, waiting = await room.reload(
+        "{auth: {token: '" + OLD + "'}}",
+        ", agents: {defaults: {timeoutSeconds: 5}, list: [{id: 'main', name: 'Ann'}, {id: 'two'}]}"
+        ", models: {providers: {home: {baseUrl: 'http://127.0.0.1:9/v1', models: [{id: 'm'}]}}}"
+        ", logging: {level: 'debug'}, ui: {assistant: {avatar: 'A'}}, env: {ANTHROPIC_API_KEY: 'k'}",
+    )
+    assert (applied, waiting) == (("agents", "models", "ui", "logging", "env"), ())
+    assert [(each.agent_id, each.name, each.avatar) for each in room.agents.all] == [
+        ("main", "Ann", "A"),
+        ("two", None, "A"),
+    ]
+    assert str(room.catalog.default()) == "home/m"
+    assert [each.key_from for each in room.catalog.providers() if each.name == "anthropic"] == ["env"]
+    assert (room.timeouts, room.levels) == ([5000], ["debug"])
+
+
+async def test_how_long_a_restart_waits_counts_at_once(start: Start) -> None:
+    room = start()
+    own = ", openclawd: {restart: {drainMs: 5}}"
+    assert await room.reload("{auth: {token: '" + OLD + "'}}", own) == (("openclawd.restart",), ())
+    assert room.access.loaded.config.openclawd.restart.drain_ms == 5
+
+
+@pytest.mark.parametrize(
+    ("mode", "restarts"), [("hybrid", True), ("restart", True), ("hot", False), ("off", False)]
+)
+async def test_whether_the_gateway_restarts_by_itself_is_said(
+    start: Start, mode: str, restarts: bool
+) -> None:
+    room = start()
+    room.write("{port: 1024, auth: {token: '" + OLD + "'}, reload: {mode: '" + mode + "'}}")
+    reloaded = await room.access.reload()
+    assert (reloaded.restart_required, reloaded.restarts) == (("gateway.port",), restarts)
+
+
 # --- what waits
 
 
 async def test_what_needs_a_start_is_named_and_the_rest_counts(start: Start) -> None:
     room = start()
     applied, waiting = await room.reload(
-        "{port: 1024, auth: {token: '" + NEW + "'}, controlUi: {basePath: 'ui'}}", ", agents: {list: []}"
+        "{port: 1024, auth: {token: '" + NEW + "'}, controlUi: {basePath: 'ui'}}",
+        ", agents: {list: [{id: 'other'}]}, session: {mainKey: 'home'}",
     )
     assert applied == ("gateway.auth.token",)
-    assert waiting == ("gateway.port", "gateway.controlUi.basePath", "agents")
+    assert waiting == ("gateway.port", "gateway.controlUi.basePath", "session", "agents")
+    assert room.agents.default_id == "main"
     assert (room.access.settings.port, room.access.settings.control_ui.base_path) == (18789, "")
     assert room.config_file.applied.hash != room.config_file.read().hash
     # Taken back, nothing waits any more.
-    assert await room.reload("{auth: {token: '" + NEW + "'}}") == ((), ())
+    assert await room.reload("{auth: {token: '" + NEW + "'}}") == (("agents",), ())
 
 
 async def test_a_gateway_that_listens_on_the_network_is_not_opened(start: Start) -> None:
@@ -244,6 +313,59 @@ async def test_a_file_that_no_gateway_starts_with_changes_nothing(
     assert OLD not in caplog.text
 
 
+async def test_a_broken_file_is_a_warning_until_it_is_mended_and_logged_once(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = start()
+    for _ in range(3):
+        room.write("{port: 'x'}")
+        with pytest.raises(ConfigError):
+            await room.access.reload()
+    (warning,) = room.access.warnings
+    assert 'gateway.port is "x"' in warning
+    assert [record.message for record in caplog.records] == ["config not applied"]
+    await room.reload("{auth: {token: '" + OLD + "'}}")
+    assert room.access.warnings == ()
+    assert room.told == [(warning,), ()]
+
+
+@pytest.mark.parametrize("content", [None, "", "  // cut off here"])
+async def test_a_file_that_has_gone_or_says_nothing_any_more_changes_nothing(
+    start: Start, content: str | None
+) -> None:
+    room = start()
+    room.file.unlink() if content is None else room.file.write_text(content)
+    with pytest.raises(ConfigError, match="and had settings"):
+        await room.access.reload()
+    assert room.judge.policy.shared.token is not None
+    room.file.write_text("{}")
+    assert (await room.access.reload()).restart_required == ("gateway.auth.token",)
+
+
+async def test_the_last_file_that_could_be_gone_by_is_kept(start: Start, tmp_path: Path) -> None:
+    room = start()
+    await room.access.keep_last_good()
+    kept = tmp_path / "openclawd" / "config.last-good.json"
+    assert kept.read_text() == room.file.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    await room.reload("{auth: {token: '" + NEW + "'}}")
+    good = kept.read_text()
+    assert NEW in good
+    room.write("{port: 'x'}")
+    with pytest.raises(ConfigError):
+        await room.access.reload()
+    assert kept.read_text() == good
+
+
+async def test_a_good_file_that_cannot_be_kept_is_gone_by_all_the_same(
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    room = start()
+    (tmp_path / "openclawd").rmdir()
+    assert (await room.reload("{auth: {token: '" + NEW + "'}}"))[0] == ("gateway.auth.token",)
+    assert "last good config not kept" in caplog.text
+
+
 @pytest.mark.parametrize("tls", ["{enabled: true}", "{enabled: true, certPath: '/c.pem'}"])
 async def test_tls_is_switched_on_by_a_start_only(start: Start, tls: str) -> None:
     applied, waiting = await start().reload("{auth: {token: '" + OLD + "'}, tls: " + tls + "}")
@@ -287,3 +409,10 @@ async def test_a_token_that_was_given_at_the_start_is_not_changed(
         await room.access.rotate_token()
     assert room.file.read_text() == before
     assert room.judge.changes == 0
+
+
+def test_forms_are_told_of_every_key_whether_it_needs_a_restart() -> None:
+    asked = {*AT_START.values(), *AT_START_PAGE.values(), f"{TLS}.enabled", "session"}
+    assert asked == NEEDS_RESTART
+    kinds = {key: (lookup(key) or {})["reloadKind"] for key in (*asked, *LIVE.values(), *LIVE_PAGE.values())}
+    assert {key for key, kind in kinds.items() if kind == "restart"} == asked | {TLS}

@@ -1,5 +1,6 @@
 """As a job of launchd: an end that another start cannot mend must not look like a failure."""
 
+import ctypes
 import json
 import os
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from openclawd.config.settings import Flags
-from openclawd.daemon.launchd import job_name, start_command
+from openclawd.daemon.launchd import LISTENERS, activated_descriptors, given, job_name, start_command
 from openclawd.daemon.main import run
 
 JOB = "ai.openclawd.gateway"
@@ -58,3 +59,49 @@ def test_a_job_is_named_by_its_domain() -> None:
     assert job_name({}) is None
     assert start_command(JOB, 501) == "launchctl kickstart gui/501/ai.openclawd.gateway"
     assert start_command(JOB, 0) == "launchctl kickstart system/ai.openclawd.gateway"
+
+
+# --- sockets
+
+ACTIVATE = ctypes.CFUNCTYPE(
+    ctypes.c_int,
+    ctypes.c_char_p,
+    ctypes.POINTER(ctypes.POINTER(ctypes.c_int)),
+    ctypes.POINTER(ctypes.c_size_t),
+)
+
+
+def test_what_launchd_listens_on_is_read_and_its_array_given_back() -> None:
+    """launch_activate_socket(3): the caller frees the array."""
+    array = (ctypes.c_int * 2)(7, 9)
+    asked: list[bytes] = []
+    freed: list[int | None] = []
+
+    def activate(
+        name: bytes,
+        descriptors: "ctypes._Pointer[ctypes._Pointer[ctypes.c_int]]",
+        count: "ctypes._Pointer[ctypes.c_size_t]",
+    ) -> int:
+        asked.append(name)
+        descriptors[0] = ctypes.cast(array, ctypes.POINTER(ctypes.c_int))
+        count[0] = ctypes.c_size_t(len(array))
+        return 0
+
+    def free(pointer: object) -> None:
+        freed.append(ctypes.cast(pointer, ctypes.c_void_p).value)  # type: ignore[arg-type]
+
+    assert given(ACTIVATE(activate), free) == [7, 9]
+    assert asked == [LISTENERS.encode()]
+    assert freed == [ctypes.addressof(array)]
+
+
+@pytest.mark.parametrize("error", [2, 3, 37], ids=["no such name", "no job", "asked before"])
+def test_an_error_of_launchd_means_no_sockets(error: int) -> None:
+    def free(_: object) -> None:
+        raise AssertionError("nothing was allocated")
+
+    assert given(ACTIVATE(lambda *_: error), free) == []
+
+
+def test_elsewhere_launchd_is_not_asked() -> None:
+    assert activated_descriptors({}) == []

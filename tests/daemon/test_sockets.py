@@ -2,6 +2,8 @@
 
 import socket
 import sys
+import threading
+from contextlib import ExitStack
 
 import attrs
 import pytest
@@ -44,3 +46,119 @@ def test_the_kernel_gives_up_on_a_peer_that_is_gone_within_two_minutes() -> None
         count = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
         assert idle + gap * count <= 120
         assert 0 < accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 120_000
+
+
+# --- inherited
+
+
+def loopback(port: int = 0) -> GatewaySettings:
+    return attrs.evolve(settings_of("{}"), port=port)
+
+
+def listener(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family)
+
+
+def port_of(bound: socket.socket) -> int:
+    return int(bound.getsockname()[1])
+
+
+def closed(*sockets: socket.socket) -> list[bool]:
+    return [each.fileno() < 0 for each in sockets]
+
+
+def test_what_listens_there_already_goes_on_and_the_rest_is_bound_beside_it() -> None:
+    with listener() as inherited, ExitStack() as stack:
+        first, *others = map(stack.enter_context, bind_tcp(loopback(port_of(inherited)), [inherited]))
+        assert first is inherited
+        assert {port_of(other) for other in others} <= {port_of(inherited)}
+
+
+def test_without_a_port_in_the_settings_any_port_is_right_and_all_have_it() -> None:
+    with listener() as inherited, ExitStack() as stack:
+        first, *others = map(stack.enter_context, bind_tcp(loopback(), [inherited]))
+        assert first is inherited
+        assert {port_of(other) for other in others} <= {port_of(inherited)}
+
+
+def test_what_the_settings_do_not_name_is_told_of_and_closed() -> None:
+    heard: list[int] = []
+    with (
+        listener() as elsewhere,
+        listener("127.0.0.2") as other_host,
+        listener() as wanted,
+        ExitStack() as stack,
+    ):
+        given = [elsewhere, other_host, wanted]
+        numbers = [elsewhere.fileno(), other_host.fileno()]
+        bound = bind_tcp(
+            loopback(port_of(wanted)),
+            given,
+            let_go=lambda strays: heard.extend(map(socket.socket.fileno, strays)),
+        )
+        for each in bound:
+            stack.enter_context(each)
+        assert bound[0] is wanted
+        assert heard == numbers
+        assert closed(elsewhere, other_host, wanted) == [True, True, False]
+
+
+def test_a_socket_that_listens_everywhere_is_not_taken_for_loopback() -> None:
+    """Whoever hands it over would open what the config keeps closed."""
+    with listener("0.0.0.0") as everywhere:
+        port = port_of(everywhere)
+        with ExitStack() as stack:
+            for each in bind_tcp(loopback(port), [everywhere]):
+                assert stack.enter_context(each).getsockname()[0] in ("127.0.0.1", "::1")
+        assert closed(everywhere) == [True]
+
+
+def test_one_socket_by_two_descriptors_is_taken_once() -> None:
+    with listener() as inherited, inherited.dup() as again, ExitStack() as stack:
+        bound = bind_tcp(loopback(port_of(inherited)), [inherited, again])
+        for each in bound:
+            stack.enter_context(each)
+        assert bound.count(inherited) == 1
+        assert closed(inherited, again) == [False, True]
+        # The other descriptor is closed, and still it listens.
+        with socket.create_connection(inherited.getsockname()):
+            pass
+
+
+def test_what_is_no_listener_is_closed() -> None:
+    one, other = socket.socketpair()
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.bind(("127.0.0.1", 0))
+    with ExitStack() as stack, one, other, datagrams:
+        given = [
+            one,
+            datagrams,
+            stack.enter_context(socket.create_connection(stack.enter_context(listener()).getsockname())),
+        ]
+        for each in bind_tcp(loopback(), given):
+            stack.enter_context(each)
+            assert each not in given
+        assert closed(*given) == [True, True, True]
+
+
+def test_a_socket_that_is_held_elsewhere_too_is_waited_for() -> None:
+    """systemd closes what it keeps when it has read that it should."""
+    with listener("0.0.0.0") as stray, stray.dup() as kept, ExitStack() as stack:
+        soon = threading.Timer(0.05, kept.close)
+        bound = bind_tcp(loopback(port_of(stray)), [stray], let_go=lambda strays: soon.start())
+        for each in bound:
+            stack.enter_context(each)
+        assert bound[0].getsockname()[0] == "127.0.0.1"
+
+
+def test_a_service_manager_that_listens_elsewhere_on_the_port_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("openclawd.daemon.sockets._LET_GO_S", 0.0)
+    with listener("0.0.0.0") as stray, stray.dup(), pytest.raises(StartRefused) as refused:
+        # Its own descriptor stays open.
+        bind_tcp(loopback(port_of(stray)), [stray])
+    assert refused.value.exit_code == 78
+    assert "listens on 0.0.0.0 port" in str(refused.value)
+    assert "ListenStream=" in str(refused.value)

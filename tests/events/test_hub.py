@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import attrs
+import pytest
 
 from openclawd.events.event import Event
 from openclawd.events.hub import Hub
@@ -29,7 +30,7 @@ class Listener:
 
 
 def joined(*members: Listener) -> Hub:
-    hub = Hub()
+    hub = Hub("epoch")
     for member in members:
         hub.join(member)
     return hub
@@ -114,9 +115,9 @@ def test_nothing_is_encoded_for_a_generation_without_listeners() -> None:
     assert len(older.frames) == 1
 
 
-def test_nothing_is_encoded_when_nobody_may_hear_it() -> None:
+def test_what_no_client_could_come_back_for_is_not_encoded_when_nobody_may_hear_it() -> None:
     joined(Listener("n", scopes=frozenset())).publish(
-        Event("chat", {"no JSON": object()}, scope="operator.read")
+        Event("health", {"no JSON": object()}, scope="operator.read")
     )
 
 
@@ -126,3 +127,72 @@ def test_a_targeted_event_passes_over_who_has_left_or_may_not_read() -> None:
     joined(reader, nobody).publish(event)
 
     assert (len(reader.frames), len(nobody.frames)) == (1, 0)
+
+
+def test_who_lost_its_socket_hears_what_it_missed_in_the_very_frames() -> None:
+    gone, stays = Listener("1"), Listener("2")
+    hub = joined(gone, stays)
+    hub.publish(Event("chat", {"n": 1}, scope="operator.read"))
+    hub.leave(gone)
+    hub.publish(Event("chat", {"n": 2}, scope="operator.read"))
+
+    resumed = hub.resume(3, gone.scopes, "epoch", gone.heard[-1]["seq"])
+
+    assert (resumed.epoch, resumed.seq, resumed.recovered) == ("epoch", 2, True)
+    assert resumed.frames == stays.frames[1:]
+
+
+def test_what_hello_ok_tells_and_what_is_over_is_numbered_but_not_replayed() -> None:
+    hub = joined(Listener("1"))
+    for name in ("health", "presence", "shutdown", "tick", "chat"):
+        hub.publish(Event(name, {}))
+
+    resumed = hub.resume(3, frozenset(), "epoch", 0)
+
+    assert resumed.recovered
+    assert [json.loads(frame[frame.index(b"{") :])["seq"] for frame in resumed.frames] == [5]
+
+
+def test_a_resumed_client_gets_nothing_that_was_said_to_single_connections() -> None:
+    hub = joined(Listener("1"))
+    hub.publish(Event("session.message", {}, connections=frozenset({"1"})))
+
+    assert hub.resume(3, frozenset({"operator.admin"}), "epoch", 0).frames == []
+
+
+def test_the_next_generation_goes_on_from_what_the_one_before_handed_over() -> None:
+    hub = joined(Listener("1"))
+    hub.publish(Event("chat", {"n": 1}))
+    hub.publish(Event("chat", {"n": 2}))
+    following = Hub("next", json.loads(json.dumps(hub.hand_over())))
+
+    resumed = following.resume(3, frozenset(), "epoch", 1)
+
+    assert (resumed.epoch, resumed.seq, resumed.recovered) == ("next", 0, True)
+    (frame,) = resumed.frames
+    assert frame[2:] == b'{"type":"event","event":"chat","payload":{"n":2},"seq":2,"epoch":"epoch"}'
+
+
+def test_a_journal_of_another_version_is_as_none_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hub = joined(Listener("1"))
+    following = Hub("next", hub.hand_over() | {"version": 2})
+
+    assert not following.resume(3, frozenset(), "epoch", 0).recovered
+    assert [record.getMessage() for record in caplog.records] == ["events not taken over"]
+
+
+def test_a_position_is_that_of_one_wire_generation() -> None:
+    hub = joined(Listener("3"), Listener("4", wire_generation=4))
+    hub.publish(Event("chat", {}, only=4))
+
+    assert (hub.position(3), hub.position(4)) == (("epoch", 0), ("epoch", 1))
+
+
+def test_who_comes_back_is_counted_and_who_only_asks_where_it_is_is_not() -> None:
+    hub = joined(Listener("1"))
+    for epoch, seq in ((None, None), ("epoch", 0), ("another", 0)):
+        hub.resume(3, frozenset(), epoch, seq)
+
+    assert hub.resumes == {"recovered": 1, "reload": 1}

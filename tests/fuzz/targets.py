@@ -38,7 +38,7 @@ from openclawd.net.bearer import Bearers
 from openclawd.net.guard import Caller, Guard
 from openclawd.net.http import Request, Response, serve_http, text
 from openclawd.net.refusal_log import RefusalLog
-from openclawd.net.routes import PageConfig, Readiness, Routes
+from openclawd.net.routes import Assistant, PageConfig, Readiness, Routes
 from openclawd.net.static import Site
 from openclawd.net.stream import UpgradedStream
 from openclawd.net.websocket import CLOSE_TIMEOUT_S, accept_websocket
@@ -281,9 +281,7 @@ def _routes(refusals: RefusalLog) -> Routes:
     page = PageConfig(
         enabled=True,
         base_path="",
-        assistant_name="A",
-        assistant_avatar="A",
-        assistant_agent_id="main",
+        assistant=lambda: Assistant("A", "A", "main"),
         auth_mode=lambda: "token",
         server_version="1",
     )

@@ -329,7 +329,7 @@ async def test_a_client_that_has_to_go_gets_what_waits_for_it_first(autojump_clo
 
 
 async def test_events_published_while_a_client_leaves_disturb_nobody(autojump_clock: MockClock) -> None:
-    hub = Hub()
+    hub = Hub("epoch")
 
     async def serve(wire: TrioWebSocketWire) -> None:
         table = Table()

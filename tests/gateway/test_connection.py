@@ -70,7 +70,7 @@ async def no_agents() -> list[AgentSummary]:
 
 
 async def desk(store: MemoryStore) -> Desk:
-    hub = Hub()
+    hub = Hub("epoch")
     presence = PresenceList(gateway_version="1", now_ms=lambda: NOW_MS)
     health = Health(
         measure=no_agents,
@@ -134,10 +134,10 @@ class Visit:
             nursery.cancel_scope.cancel()
 
     async def connect(
-        self, socket: WebSocketConnection, device: Device, role: str = "operator"
+        self, socket: WebSocketConnection, device: Device, role: str = "operator", **more: object
     ) -> dict[str, Any]:
         challenge = json.loads(await socket.get_message())
-        params = connect_params(challenge["payload"]["nonce"], token=TOKEN, role=role)
+        params = connect_params(challenge["payload"]["nonce"], token=TOKEN, role=role) | more
         params["device"] = device.sign(
             nonce=challenge["payload"]["nonce"],
             client=params["client"],
@@ -250,3 +250,52 @@ async def test_a_device_that_is_removed_while_it_is_being_admitted_does_not_get_
             assert answer["error"]["details"]["code"] == "PAIRING_REQUIRED"
             assert await close_of(socket) == (1008, "pairing required")
     assert not visit.settled
+
+
+async def test_who_comes_back_hears_what_it_missed_right_after_hello_and_then_what_is_new(
+    autojump_clock: MockClock,
+) -> None:
+    device, place = Device(), await desk(MemoryStore())
+    async with memory_socket(Visit(place).serve) as socket:
+        first = (await Visit(place).connect(socket, device, resume={}))["payload"]["resume"]
+    for number in (1, 2):
+        place.hub.publish(Event("chat", {"n": number}, scope="operator.read"))
+
+    async with memory_socket(Visit(place).serve) as socket:
+        position = {"epoch": first["epoch"], "seq": first["seq"] + 1}
+        again = (await Visit(place).connect(socket, device, resume=position))["payload"]["resume"]
+        place.hub.publish(Event("chat", {"n": 3}, scope="operator.read"))
+        heard = [json.loads(await socket.get_message())["payload"] for _ in range(2)]
+
+    assert (first["epoch"], first["recovered"]) == ("epoch", False)
+    assert again == {"epoch": "epoch", "seq": first["seq"] + 2, "recovered": True}
+    assert heard == [{"n": 2}, {"n": 3}]
+
+
+async def test_a_node_that_comes_back_hears_nothing_of_an_operators(autojump_clock: MockClock) -> None:
+    device, place = Device(), await desk(MemoryStore())
+    async with memory_socket(Visit(place).serve) as socket:
+        first = (await Visit(place).connect(socket, device, role="node", resume={}))["payload"]["resume"]
+    place.hub.publish(Event("chat", {}, scope="operator.read"))
+
+    async with memory_socket(Visit(place).serve) as socket:
+        position = {"epoch": "epoch", "seq": first["seq"]}
+        again = (await Visit(place).connect(socket, device, "node", resume=position))["payload"]["resume"]
+        place.hub.publish(Event("tick", {}))
+        assert json.loads(await socket.get_message())["event"] == "tick"
+
+    assert again == {"epoch": "epoch", "seq": first["seq"] + 1, "recovered": True}
+
+
+async def test_who_does_not_ask_for_it_hears_nothing_of_what_it_missed(autojump_clock: MockClock) -> None:
+    device, place = Device(), await desk(MemoryStore())
+    async with memory_socket(Visit(place).serve) as socket:
+        await Visit(place).connect(socket, device)
+    place.hub.publish(Event("chat", {}, scope="operator.read"))
+
+    async with memory_socket(Visit(place).serve) as socket:
+        hello = (await Visit(place).connect(socket, device))["payload"]
+        place.hub.publish(Event("tick", {}))
+        assert json.loads(await socket.get_message())["event"] == "tick"
+
+    assert "resume" not in hello

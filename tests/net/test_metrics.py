@@ -39,6 +39,7 @@ class House:
     calls: CallCounts = attrs.Factory(lambda: CallCounts(lambda: 2.5))
     loop_lag: LoopLag = attrs.Factory(lambda: LoopLag(Clocks(loop=lambda: 1.0)))
     published: Counter[str] = attrs.Factory(Counter)
+    resumes: Counter[str] = attrs.Factory(Counter)
     answers: Counter[int] = attrs.Factory(Counter)
     clients: tuple[ClientView, ...] = ()
     runs: Mapping[str, int] = attrs.Factory(dict)
@@ -53,6 +54,7 @@ class House:
             calls=self.calls,
             loop_lag=self.loop_lag,
             published=self.published,
+            resumes=self.resumes,
             http_answers=self.answers,
             clients=lambda: self.clients,
             dropped_events=lambda: 4,
@@ -138,6 +140,12 @@ def test_events_answers_and_runs_are_told_by_name_status_and_outcome() -> None:
     assert of(samples, "openclawd_events_published_total", event="tick") == 3
     assert of(samples, "openclawd_http_answers_total", status="404") == 1
     assert of(samples, "openclawd_runs_total", outcome="done") == 7
+
+
+def test_clients_that_came_back_are_counted_by_what_became_of_what_they_missed() -> None:
+    samples = House(resumes=Counter(recovered=2, reload=1)).scrape()
+    assert of(samples, "openclawd_resumes_total", outcome="recovered") == 2
+    assert of(samples, "openclawd_resumes_total", outcome="reload") == 1
 
 
 def test_the_loop_lag_is_a_cumulative_histogram() -> None:

@@ -95,10 +95,30 @@ def test_the_unit_says_who_is_ready_and_what_is_started_again(unit: dict[str, di
     assert float(service["TimeoutStopSec"]) > 2 * STOP_S
 
 
+def seconds(span: str) -> float:
+    """A time as systemd writes it (systemd.time(7)), of one unit."""
+    number, unit = re.fullmatch(r"(\d+)(ms|min|)", span).groups()  # type: ignore[union-attr]
+    return float(number) * {"ms": 0.001, "min": 60, "": 1}[unit]
+
+
 def test_the_limit_of_starts_can_be_reached(unit: dict[str, dict[str, str]]) -> None:
-    most, window_s = int(unit["Unit"]["StartLimitBurst"]), float(unit["Unit"]["StartLimitIntervalSec"])
+    most, window_s = int(unit["Unit"]["StartLimitBurst"]), seconds(unit["Unit"]["StartLimitIntervalSec"])
     # The pause and five seconds for a start that fails.
-    assert most * (float(unit["Service"]["RestartSec"]) + 5) < window_s
+    assert most * (seconds(unit["Service"]["RestartSec"]) + 5) < window_s
+
+
+def test_after_a_crash_it_starts_at_once_with_the_sockets_that_it_had(
+    unit: dict[str, dict[str, str]],
+) -> None:
+    service = unit["Service"]
+    assert seconds(service["RestartSec"]) <= 0.1
+    # Both loopback addresses, and room for others of another configuration.
+    assert int(service["FileDescriptorStoreMax"]) >= 4
+
+
+def test_a_reload_is_the_signal_for_it_and_the_watchdog_is_on(unit: dict[str, dict[str, str]]) -> None:
+    assert unit["Service"]["ExecReload"].endswith("/kill -HUP $MAINPID")
+    assert 10 <= seconds(unit["Service"]["WatchdogSec"]) <= 60
 
 
 # --- launchd

@@ -2,12 +2,14 @@
 
 from collections.abc import Generator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from tests.process.waiting import Waits, waiting
 from tests.reference_client.install import NotAvailable
 from tests.support.contract import Contract, published_contract
+from tests.support.dying import build
 from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.wire_client import WireClient
 
@@ -17,6 +19,12 @@ def gateway() -> Generator[GatewayProcess, None, None]:
     """A gateway without a config, its token in the environment; its state lives as long as the module."""
     with gateway_process() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What makes a process die at one of its calls; the test is skipped where it cannot be built."""
+    return build(tmp_path_factory.mktemp("library"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -155,8 +155,10 @@ async def test_config_set_counts_at_once_and_says_what_does_not() -> None:
         assert "The running gateway goes by it." in ran.stdout
         limits = json.loads(gateway.command("gateway", "limits", "--json").stdout)
         assert limits["rules"] == {"tries": 3, "refillMs": 300_000, "exemptLoopback": True}
+        ran = gateway.command("config", "set", "gateway.reload.mode", "hot")
+        assert "The running gateway goes by it." in ran.stdout
         ran = gateway.command("config", "set", "gateway.controlUi.basePath", "ui")
-        assert "until its next start: gateway.controlUi.basePath" in ran.stdout
+        assert "until it restarts: gateway.controlUi.basePath" in ran.stdout
         # What the command line decided does not wait for anything.
         ran = gateway.command("config", "set", "gateway.port", "19999", "--json")
         assert json.loads(ran.stdout)["reloaded"]["restartRequired"] == ["gateway.controlUi.basePath"]

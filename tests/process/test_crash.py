@@ -160,7 +160,7 @@ async def test_a_message_that_kills_the_gateway_again_and_again_is_given_up_in_w
         return provider.questions["HANG_MIDDLE"] > times
 
     with gateway_process(provider.config()) as gateway:
-        for life in range(3):
+        for life in range(2):
             async with wire_client(gateway.port) as client:
                 await client.connect(token=TOKEN)
                 if life == 0:

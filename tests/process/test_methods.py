@@ -212,6 +212,8 @@ SCOPES: Final[dict[str, str | None]] = {
     "commands.list": "operator.read",
     "update.status": "operator.admin",
     "gateway.identity.get": "operator.read",
+    "gateway.restart.preflight": "operator.read",
+    "gateway.restart.request": "operator.admin",
     "agents.files.list": "operator.read",
     "agents.files.get": "operator.read",
 }

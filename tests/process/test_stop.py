@@ -130,19 +130,6 @@ def test_a_gateway_that_was_started_with_nohup_stays_when_the_terminal_goes() ->
         assert gateway.stop() == 0
 
 
-async def test_the_signals_that_restart_a_stock_gateway_do_not_kill_this_one() -> None:
-    with gateway_process() as gateway:
-        async with wire_client(gateway.port) as client:
-            await client.connect(token=TOKEN)
-            assert gateway.process is not None
-            for number in (signal.SIGUSR1, signal.SIGUSR2):
-                gateway.process.send_signal(number)
-            await client.call("health")
-        assert gateway.stop() == 0
-        ignored = [line["signal"] for line in gateway.log_lines if line["message"] == "signal ignored"]
-        assert sorted(ignored) == ["SIGUSR1", "SIGUSR2"]
-
-
 def test_nobody_has_to_read_what_it_prints() -> None:
     with gateway_process(start=False) as gateway:
         command = (

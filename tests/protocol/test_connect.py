@@ -55,9 +55,33 @@ def test_a_full_v4_connect_fits() -> None:
     assert params.client.time_zone == "Europe/Berlin"
 
 
-def test_resume_is_refused_until_it_is_announced() -> None:
-    with pytest.raises(InvalidValue, match="unexpected property 'resume'"):
-        structure({**MINIMAL, "resume": {"epoch": "e", "seq": 1}}, ConnectParams)
+def test_resume_is_a_position_or_the_question_for_one() -> None:
+    resume = structure({**MINIMAL, "resume": {"epoch": "e", "seq": 0}}, ConnectParams).resume
+    assert resume is not None
+    assert (resume.epoch, resume.seq) == ("e", 0)
+    asked = structure({**MINIMAL, "resume": {}}, ConnectParams).resume
+    assert asked is not None
+    assert (asked.epoch, asked.seq) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "resume",
+    [
+        None,
+        [],
+        {"seq": -1},
+        {"seq": "1"},
+        {"seq": 1.0},
+        {"seq": None},
+        {"epoch": ""},
+        {"epoch": "e" * 129},
+        {"epoch": "e", "seq": 1, "more": 1},
+    ],
+    ids=str,
+)
+def test_a_position_of_another_form_is_refused(resume: object) -> None:
+    with pytest.raises(InvalidValue):
+        structure({**MINIMAL, "resume": resume}, ConnectParams)
 
 
 def test_an_unknown_client_is_refused_in_the_stock_words() -> None:

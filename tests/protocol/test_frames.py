@@ -12,6 +12,7 @@ from openclawd.protocol.frames import (
     MalformedFrame,
     Request,
     event_frame,
+    of_epoch,
     parse_request,
     response_error,
     response_ok,
@@ -104,3 +105,9 @@ def test_a_frame_of_one_long_text_is_read() -> None:
     text = "x" * 2_000_000
     request = parse_request(f'{{"type":"req","id":"1","method":"m","params":{{"text":"{text}"}}}}')
     assert request.params == {"text": text}
+
+
+def test_a_broadcast_of_an_earlier_generation_says_so_beside_its_seq() -> None:
+    assert of_epoch(event_frame("tick", {"ts": 1}, seq=2), 'a"b') == (
+        b'{"type":"event","event":"tick","payload":{"ts":1},"seq":2,"epoch":"a\\"b"}'
+    )

@@ -8,6 +8,7 @@ from openclawd.protocol.hello import (
     Hello,
     IssuedToken,
     PrivateFacts,
+    ResumeFacts,
     SessionDefaults,
     hello_ok_v3,
     hello_ok_v4,
@@ -92,3 +93,10 @@ def test_paths_and_auth_mode_go_to_administrators_only(form: object) -> None:
 
 def test_the_device_token_does_not_show_in_a_repr() -> None:
     assert "canary" not in repr(attrs.evolve(HELLO, issued=ISSUED))
+
+
+def test_who_asks_is_told_where_its_events_stand_in_both_generations() -> None:
+    hello = attrs.evolve(HELLO, resume=ResumeFacts("e", 7, recovered=True))
+    told = {"epoch": "e", "seq": 7, "recovered": True}
+    assert hello_ok_v3(hello)["resume"] == hello_ok_v4(hello)["resume"] == told
+    assert "resume" not in hello_ok_v3(HELLO) | hello_ok_v4(HELLO)

@@ -7,7 +7,7 @@ from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode
 
 from openclawd.protocol import closes
 from openclawd.protocol.closes import CLOSE_REASON_MAX_BYTES, Close, policy
-from openclawd.protocol.websocket_frames import close_frame, text_frame
+from openclawd.protocol.websocket_frames import close_frame, frame_payload, text_frame
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536, 70_000])
@@ -18,6 +18,11 @@ def test_a_text_frame_is_what_another_implementation_reads(length: int) -> None:
     assert [frame.opcode for frame in frames] == [Opcode.TEXT] * len(frames)
     assert "".join(str(frame.payload) for frame in frames) == "a" * length
     assert frames[-1].message_finished
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536, 70_000])
+def test_the_payload_of_a_text_frame_is_found_again(length: int) -> None:
+    assert frame_payload(text_frame(b"a" * length)) == b"a" * length
 
 
 def test_a_close_frame_carries_code_and_reason() -> None:

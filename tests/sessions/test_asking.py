@@ -20,6 +20,7 @@ from openclawd.store.conversations import Conversations
 from openclawd.store.database import open_database
 from openclawd.store.records import Attachment, Ending, RunKind, RunOptions, RunState, Submission
 from openclawd.store.runs import RunQueue
+from openclawd.store.system_events import SystemEventRows
 from tests.sessions.models import Models, entry
 
 KEY = "agent:main:main"
@@ -77,7 +78,7 @@ class Desk:
 @asynccontextmanager
 async def desk(directory: Path, models: Models | None = None) -> AsyncIterator[Desk]:
     async with open_database(directory / "state.sqlite3") as database:
-        events = SystemEvents(lambda: NOW_MS)
+        events = SystemEvents(SystemEventRows(database), lambda: NOW_MS)
         roster = Roster([AgentProfile("main", Path("/nowhere"), name="Molly")], "main", "per-sender")
         source = models or Models([SEEING, BLIND])
         asking = Asking(Conversations(database), source, roster, lambda: NOW_MS, events)
@@ -167,7 +168,7 @@ async def test_a_default_without_a_key_is_replaced_and_a_misspelt_one_is_told(
 
 async def test_a_fallback_is_told_of_the_same_events_and_nobody_twice(tmp_path: Path) -> None:
     async with desk(tmp_path, Models([SEEING, BLIND], named=["p/mole"])) as at:
-        at.events.add(KEY, "the door bell rang")
+        await at.events.add(KEY, "the door bell rang")
         first = await at.ask("hello")
         assert first.fallback is not None
         second = await first.fallback()
@@ -245,13 +246,13 @@ async def test_pictures_count_against_the_window(tmp_path: Path) -> None:
 async def test_a_compaction_asks_for_a_summary_of_everything(tmp_path: Path) -> None:
     async with desk(tmp_path) as at:
         await at.said("my cat is called Mia", "noted")
-        at.events.add(KEY, "the door bell rang")
+        await at.events.add(KEY, "the door bell rang")
         question = await at.ask("the cat", kind=RunKind.COMPACTION, shown=False)
     roles = [role for role, _ in turns(question)]
     assert roles == ["user", "assistant", "user"]
     assert "takes the place of everything above" in last(question).text
     assert last(question).text.endswith("Mind above all: the cat")
-    assert at.events.texts(KEY) == ["the door bell rang"], "kept for the next turn"
+    assert await at.events.texts(KEY) == ["the door bell rang"], "kept for the next turn"
 
 
 async def test_later_questions_begin_with_the_summary(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """One turn at a time in a session, sessions side by side, and a queue that outlives the process."""
 
+import math
 import signal
 import subprocess
 import sys
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from openclawd.agents.model import Completion, Emit, TextDelta, Usage
 from openclawd.protocol.errors import RequestError
-from tests.sessions.stage import PATIENCE_S, stage, texts
+from openclawd.protocol.versions import V4
+from tests.sessions.stage import PATIENCE_S, Stage, stage, texts
 
 ROUNDS_OF_KILLING = 3
 
@@ -191,13 +194,94 @@ async def test_a_stop_of_the_process_puts_runs_back_under_their_ids(tmp_path: Pa
         ]
 
 
+async def test_before_a_restart_runs_under_way_end_and_none_begins(tmp_path: Path) -> None:
+    gate = Gate()
+    async with stage(tmp_path, gate.script) as held:
+        await held.send("under way", "run-1")
+        await held.send("behind it", "run-2")
+        await gate.until(1)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_none_interrupted, held)
+            await trio.testing.wait_all_tasks_blocked()
+            assert (await held.send("too late", "run-3", key="garden"))["status"] == "started"
+            gate.let_one_go()
+        assert (await held.ended("run-1"))["state"] == "final"
+        states = [(run["runId"], run["state"]) for run in (await held.history())["activeRuns"]]
+        assert states == [("run-2", "queued")]
+        assert gate.waiting == ["under way"]
+    async with stage(tmp_path) as held:
+        await held.ended("run-2")
+        await held.ended("run-3")
+
+
+async def _none_interrupted(held: Stage) -> None:
+    assert await held.sessions.finish(PATIENCE_S) == 0
+
+
+async def test_a_restart_waits_for_nobody_when_nothing_is_under_way(tmp_path: Path) -> None:
+    async with stage(tmp_path) as held:
+        assert await held.sessions.finish(math.inf) == 0
+        assert (await held.send("hello", "run-1"))["status"] == "started"
+        await trio.testing.wait_all_tasks_blocked()
+        assert held.model.requests == []
+
+
+async def test_a_run_that_is_too_slow_for_a_restart_goes_on_first_and_starts_anew(
+    tmp_path: Path,
+) -> None:
+    gate = Gate()
+    async with stage(tmp_path, gate.script) as held:
+        await held.send("hello", "run-1")
+        await held.send("again", "run-2")
+        await gate.until(1)
+        assert await held.sessions.finish(0) == 1
+        assert held.of("run-1", "chat")[-1]["state"] == "delta", "no outcome yet"
+    async with stage(tmp_path) as held:
+        await held.ended("run-2")
+        assert [request.messages[-1].text for request in held.model.requests] == ["hello", "again"]
+        first, other = (
+            next(told for told in held.of(run_id, "chat", V4) if told["state"] == "delta")
+            for run_id in ("run-1", "run-2")
+        )
+    assert first["replace"] is True
+    assert first["deltaText"] == first["message"]["content"][0]["text"]
+    assert "replace" not in other, "nobody has heard of it before"
+
+
+async def test_a_stop_in_the_middle_of_a_drain_leaves_the_runs_to_it(tmp_path: Path) -> None:
+    gate = Gate()
+    async with stage(tmp_path, gate.script) as held:
+        await held.send("hello", "run-1")
+        await held.send("again", "run-2")
+        await gate.until(1)
+        with trio.move_on_after(0) as given_up:
+            await held.sessions.finish(PATIENCE_S)
+        assert given_up.cancelled_caught
+        assert await held.sessions.drain(PATIENCE_S)
+        assert gate.waiting == ["hello"]
+    async with stage(tmp_path) as held:
+        assert (await held.ended("run-1"))["state"] == "final"
+
+
+async def test_planned_restarts_never_use_up_the_attempts_of_a_run(tmp_path: Path) -> None:
+    gate = Gate()
+    async with stage(tmp_path, serving=False) as held:
+        await held.send("patient", "run-1")
+    for life in range(5):
+        async with stage(tmp_path, gate.script) as held:
+            await gate.until(life + 1)
+            assert await held.sessions.finish(0) == 1
+    async with stage(tmp_path) as held:
+        assert (await held.ended("run-1"))["state"] == "final"
+
+
 async def test_a_run_that_keeps_killing_the_process_is_given_up(tmp_path: Path) -> None:
-    # The claims of three processes that died in the middle.
-    for _ in range(3):
+    # The claims of two processes that died in the middle.
+    for _ in range(2):
         async with stage(tmp_path, serving=False) as held:
             await held.send("poison", "run-1")
             queue = held.sessions._runs
-            await queue.recover(99)
+            await queue.recover(99, 1)
             assert await queue.claim("agent:main:main", 1) is not None
     async with stage(tmp_path) as held:
         ended = await held.ended("run-1")
@@ -205,7 +289,7 @@ async def test_a_run_that_keeps_killing_the_process_is_given_up(tmp_path: Path) 
         assert await held.send("hello", "run-2") == {"runId": "run-2", "status": "started"}
         await held.ended("run-2")
     assert ended["state"] == "error"
-    assert ended["errorMessage"].startswith("interrupted: the gateway stopped 3 times")
+    assert ended["errorMessage"].startswith("interrupted: the gateway stopped 2 times")
     assert told["messages"][-1]["errorMessage"] == ended["errorMessage"]
     assert len(held.model.requests) == 1
 

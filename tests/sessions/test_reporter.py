@@ -20,6 +20,7 @@ RUN = RunRecord(
     kind=RunKind.TURN,
     state=RunState.RUNNING,
     attempts=1,
+    interruptions=0,
     timeout_ms=None,
     accepted_at_ms=1,
     started_at_ms=1,

@@ -11,7 +11,7 @@ from openclawd.store.database import open_database
 from openclawd.store.records import Ending, RunKind, RunState, Submission
 from openclawd.store.runs import RunQueue
 
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 2
 
 keys = st.sampled_from(("a", "b"))
 ids = st.integers(0, 12).map(str)
@@ -34,6 +34,7 @@ class Expected:
     key: str
     state: RunState = RunState.QUEUED
     attempts: int = 0
+    interruptions: int = 0
 
     @property
     def unfinished(self) -> bool:
@@ -59,6 +60,7 @@ async def test_the_queue_is_a_list_that_survives(script: list[tuple[str, str, ob
                 assert found is not None
                 assert (found.session_key, found.state) == (expected.key, expected.state)
                 assert found.attempts == expected.attempts
+                assert found.interruptions == expected.interruptions
                 assert found.finished is not expected.unfinished
             order = sorted(runs, key=lambda run_id: list(runs).index(run_id))
             seqs = [run.seq for run_id in order if (run := await queue.find(run_id)) is not None]
@@ -88,11 +90,12 @@ async def _perform(
         if run is not None and run.unfinished:
             run.state = more
     elif operation == "requeue":
-        await queue.requeue(subject)
+        await queue.requeue(subject, 1)
         run = runs.get(subject)
         if run is not None and run.state is RunState.RUNNING:
             run.state = RunState.QUEUED
             run.attempts -= 1
+            run.interruptions += 1
     elif operation == "abort":
         found = await queue.abort_queued(subject, str(more) if more is not None else None, 3)
         hit = [r for r in runs.values() if r.key == subject and r.unfinished and more in {None, r.run_id}]
@@ -102,10 +105,11 @@ async def _perform(
         for run in queued:
             run.state = RunState.ABORTED
     else:
-        unfinished = await queue.recover(MAX_ATTEMPTS)
+        unfinished = await queue.recover(MAX_ATTEMPTS, 1)
         for run in runs.values():
             if run.state is RunState.RUNNING and run.attempts < MAX_ATTEMPTS:
                 run.state = RunState.QUEUED
+                run.interruptions += 1
         running = [run.run_id for run in runs.values() if run.state is RunState.RUNNING]
         assert [run.run_id for run in unfinished.exhausted] == running
         assert set(unfinished.session_keys) == {r.key for r in runs.values() if r.state is RunState.QUEUED}

@@ -170,14 +170,14 @@ async def test_after_a_crash_running_runs_are_queued_again_but_not_for_ever(tmp_
     for attempt in range(1, 4):
         async with open_database(path) as database:
             queue = RunQueue(database)
-            unfinished = await queue.recover(3)
+            unfinished = await queue.recover(3, 1)
             assert unfinished.session_keys == (KEY,)
             assert unfinished.exhausted == ()
             run = await queue.claim(KEY, attempt)
             assert run is not None
-            assert (run.run_id, run.attempts) == ("fatal", attempt)
+            assert (run.run_id, run.attempts, run.interruptions) == ("fatal", attempt, attempt - 1)
     async with open_database(path) as database:
-        unfinished = await RunQueue(database).recover(3)
+        unfinished = await RunQueue(database).recover(3, 1)
         assert [run.run_id for run in unfinished.exhausted] == ["fatal"]
         assert unfinished.session_keys == (KEY,)
 
@@ -187,10 +187,10 @@ async def test_a_run_that_was_put_back_has_not_used_up_an_attempt(database: Data
     await queue.accept(turn("patient"))
     for _ in range(5):
         await queue.claim(KEY, 1)
-        await queue.requeue("patient")
+        await queue.requeue("patient", 1)
     run = await queue.find("patient")
     assert run is not None
-    assert (run.state, run.attempts) == (RunState.QUEUED, 0)
+    assert (run.state, run.attempts, run.interruptions) == (RunState.QUEUED, 0, 5)
 
 
 async def test_finished_ids_are_known_for_a_day_and_unfinished_ones_for_ever(database: Database) -> None:

@@ -1,7 +1,7 @@
 """The published contract of protocol v4: `protocol.schema.json` of the reference client's package.
 
 Every frame of ours is held against its frame shape; events and results that have a definition there are held
-against that, too. One definition is known to say less than every real gateway sends: see `_EXTRAS`.
+against that, too. What is sent beyond it, and why, stands in `_EXTRAS`.
 """
 
 import json
@@ -44,8 +44,15 @@ _RESULTS: Final = {
 }
 # Lists of rows, by the member that holds them.
 _ROWS: Final = {"sessions.list": ("sessions", "SessionRow"), "system-presence": ("", "PresenceEntry")}
-# Members that every real gateway puts into the event and every client reads, beside the published ones.
-_EXTRAS: Final = {"AgentEvent": frozenset({"sessionKey", "agentId", "sessionId"})}
+_EXTRAS: Final = {
+    # Every real gateway puts these into the event, and every client reads them.
+    "AgentEvent": frozenset({"sessionKey", "agentId", "sessionId"}),
+    # What this gateway adds to a restart's goodbye, which clients pass over.
+    "ShutdownEvent": frozenset({"reauthenticate", "reconnectAfterMs", "reconnectSpreadMs", "epoch", "seq"}),
+    # For clients that asked to resume only.
+    "HelloOk": frozenset({"resume"}),
+    "GatewayFrame": frozenset({"epoch"}),
+}
 
 
 class BreachError(AssertionError):

@@ -79,7 +79,14 @@ class GatewayProcess:
             check=False,
         )
 
-    def start(self, *arguments: str, shell: str = "", wait: bool = True, terminal: int | None = None) -> None:
+    def start(
+        self,
+        *arguments: str,
+        shell: str = "",
+        wait: bool = True,
+        terminal: int | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
         """Start the process and wait until it is ready. `shell` is done before: `ulimit -n 256`, say. It has
         no terminal, whoever runs the tests, or `terminal`.
         """
@@ -96,6 +103,7 @@ class GatewayProcess:
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=terminal is None,
+                pass_fds=pass_fds,
             )
         if wait:
             self.wait_until_ready()

@@ -69,10 +69,11 @@ def why_not() -> str | None:
     return None if said == "alive\n" else f"systemd does not boot in namespaces here: {said}"
 
 
-def run_under_systemd(script: str, shown: Sequence[Path] = ()) -> str:
+def run_under_systemd(script: str, shown: Sequence[Path] = (), patience_s: float = PATIENCE_S) -> str:
     """Boot, run `script` with bash -eu as root, who has a `systemctl --user` that answers; what it printed.
 
-    It sees `shown` under their own paths, read-only. Raises AssertionError when the boot fails.
+    It sees `shown` under their own paths, read-only. Raises AssertionError when the boot fails, and
+    subprocess.TimeoutExpired.
     """
     with tempfile.TemporaryDirectory(prefix="openclawd-systemd-") as name, _cgroup() as group:
         folder = Path(name)
@@ -89,7 +90,7 @@ def run_under_systemd(script: str, shown: Sequence[Path] = ()) -> str:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=PATIENCE_S,
+            timeout=patience_s,
             check=False,
         )
         output = folder / "share" / "output"

@@ -60,6 +60,10 @@ class WireClient:
         self.seen: deque[dict[str, Any]] = deque()
         self.hello: dict[str, Any] = {}
         self.protocol: int | None = None
+        self.position: dict[str, Any] = {}
+        """The `resume` of the next connection, for a client that asked for it (`resume={}`)."""
+
+        self._epoch: str | None = None
 
     async def send(self, frame: object) -> None:
         """Send `frame` as JSON; a string or bytes go out as they are."""
@@ -139,12 +143,22 @@ class WireClient:
         method = self._asked.get(frame.get("id", ""))
         if method == "connect" and frame.get("ok"):
             self.protocol = frame["payload"]["protocol"]
+            if (resume := frame["payload"].get("resume")) is not None:
+                self._resumed(resume)
+        if self._epoch is not None and "seq" in frame:
+            self.position = {"epoch": frame.get("epoch", self._epoch), "seq": frame["seq"]}
         if WireClient.contract is not None:
             if self.protocol == 4:
                 WireClient.contract.check(frame, method)
             else:
                 WireClient.contract.check_shape(frame)
         return frame
+
+    def _resumed(self, resume: Mapping[str, Any]) -> None:
+        self._epoch = resume["epoch"]
+        # Else what was missed is still to come, and the socket may be lost before.
+        if not resume["recovered"]:
+            self.position = {"epoch": resume["epoch"], "seq": resume["seq"]}
 
     async def connect(
         self,
@@ -179,6 +193,7 @@ class WireClient:
         params |= more
         if change is not None:
             change(params)
+        self.position = dict(params.get("resume", {}))
         self.hello = await self.call("connect", params)
         return self.hello
 
