@@ -12,14 +12,11 @@ import attrs
 import orjson
 
 from openclawd.config.edit import EditError, set_value, unset_value
+from openclawd.config.problems import PatchRefused
 from openclawd.config.reading import parse
 
 # Where OpenClaw's page keeps its looks: the last one to write may win, so it sends no base hash.
 _PAGE_OWN: Final = "ui.prefs."
-
-
-class PatchRefused(Exception):
-    """The patch cannot be made as it is. The text says why, and what to do."""
 
 
 @attrs.frozen(eq=False, repr=False)

@@ -60,3 +60,7 @@ class UsageError(ConfigError):
     """A flag of the command line has a wrong value. Exit code 2."""
 
     command: ClassVar[str] = HELP_COMMAND
+
+
+class PatchRefused(Exception):
+    """A merge patch cannot be made as it is. The text says why, and what to do."""

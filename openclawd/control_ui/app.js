@@ -27,6 +27,8 @@ import { Pill } from "./views/pill.js";
 import { Sidebar } from "./views/sidebar.js";
 import { Stream } from "./views/stream.js";
 import { Viewer } from "./views/viewer.js";
+import { WarningLines } from "./views/warnings.js";
+import { Warnings } from "./warnings.js";
 
 // A plain loss shorter than this is nobody's business.
 const GAP_WORTH_A_LINE_MS = 5_000;
@@ -46,6 +48,7 @@ const devices = new Devices(gateway, () => {
   devicesDialog.draw();
 });
 const catalog = new Catalog(gateway);
+const warnings = new Warnings(() => warningLines.show(warnings.open));
 const deleting = new Set();
 let current = null;
 let listFrame = 0; // a streaming answer draws the list once a frame, not once a word
@@ -106,6 +109,7 @@ const sidebar = new Sidebar({
   more: () => sessions.more(),
 });
 const devicesDialog = new DevicesDialog(devices, () => sidebar.close());
+const warningLines = new WarningLines({ putAway: (text) => warnings.putAway(text), putAwayAll: () => composer.focus() });
 const picker = new Picker(catalog, { choose: (changes) => sessions.choose(current.key, changes) });
 
 function choicesOf(command) {
@@ -203,7 +207,7 @@ function drawAround() {
   const name = titleOf(row ?? { key: current.key }, mainKey());
   byId("title").textContent = name;
   document.title = `${name} · openclawd`;
-  composer.update({ online, busy: current.busy });
+  composer.update({ online: gateway.isHere, busy: current.busy });
   picker.show(current.key, row, sessions.defaults);
   stream.usage = row?.responseUsage ?? "full";
   if (online && document.visibilityState === "visible") sessions.isRead(current.key);
@@ -215,7 +219,7 @@ function drawList() {
   listFrame = 0;
   if (gateway.state.name === "online") sessions.learn([mainKey(), current.key, ...drafts.keys, ...outbox.keys]);
   const list = chatList({
-    sessions, outbox, online: gateway.state.name === "online", current: current.key,
+    sessions, outbox, online: gateway.isHere, current: current.key,
     isBusy: (key) => conversations.get(key)?.busy ?? false,
   });
   sidebar.show(list, current.key, sessions.hasMore);
@@ -226,7 +230,7 @@ function drawList() {
 gateway.on("state", (state) => {
   pill.show(state);
   dock.connection(state);
-  stream.online = state.name === "online";
+  stream.online = gateway.isHere;
   const { view } = document.body.dataset;
   if (door.needed(state)) {
     devicesDialog.close();
@@ -243,19 +247,23 @@ function setView(view) {
   if (view === "chat" && matchMedia("(hover: hover)").matches) composer.focus();
 }
 
-gateway.on("hello", async (hello, { firstTime, gapMs, restarted }) => {
+gateway.on("hello", async (hello, { firstTime, gapMs, restarted, recovered }) => {
   learnNames(hello.snapshot?.sessionDefaults);
   firstVersion ??= hello.server.version;
   sidebar.greet(hello, hello.server.version !== firstVersion);
   if (!current || firstTime) openSession(keyInAddress(), false);
   else follow(current.key, true);
   for (const key of outbox.keys) conversation(key); // what waits there is sent as well
-  sessions.start();
+  sessions.start({ recovered }).then(() => {
+    if (recovered) for (const one of conversations.values()) one.compare(sessions.get(one.key));
+  });
   devices.heardPresence(hello.snapshot?.presence);
   devices.refresh();
   const [cutShort] = await Promise.all([...conversations.values()].sort((one) => (one === current ? -1 : 1))
-    .map((one) => one.resume()));
+    .map((one) => one.resume({ recovered })));
   if (firstTime || gateway.hello !== hello) return;
+  // Nobody has noticed, so there is nothing to explain.
+  if (recovered && gapMs < GAP_WORTH_A_LINE_MS) return;
   const end = cutShort ? "the answer under way was cut short" : "nothing lost";
   if (restarted) current.note(`gateway restarted, ${duration(gapMs)}, ${end}`);
   else if (gapMs > GAP_WORTH_A_LINE_MS || cutShort) current.note(`connection away for ${duration(gapMs)}, ${end}`);
@@ -292,6 +300,7 @@ const HEARD = {
       conversation(sessionKey).load();
     }
   },
+  health: (payload) => warnings.heard(payload),
   presence: ({ presence }) => devices.heardPresence(presence),
   "device.pair.requested": () => devices.refresh(),
   "device.pair.resolved": () => devices.refresh(),
@@ -329,7 +338,7 @@ byId("skip").addEventListener("click", (event) => {
 });
 byId("reload").addEventListener("click", () => location.reload());
 for (const button of document.querySelectorAll("#empty [data-send]")) {
-  button.addEventListener("click", () => gateway.state.name === "online" && send(button.dataset.send, []));
+  button.addEventListener("click", () => gateway.isHere && send(button.dataset.send, []));
 }
 
 if (/Mac|iP/.test(navigator.platform)) byId("shortcut").textContent = "⌘ K";

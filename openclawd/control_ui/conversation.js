@@ -1,6 +1,7 @@
 // One conversation: what the gateway remembers of it, what is sent from here, and the answers under way.
 //
-// After every hello the newest part of the transcript is read afresh, so nothing depends on having heard every event.
+// After a hello the newest part of the transcript is read afresh, so nothing depends on having heard every event; but
+// where the gateway makes up for what was missed, it is read only if something asks for it.
 
 import { fromBase64 } from "./attachments.js";
 import { randomHex } from "./bytes.js";
@@ -12,7 +13,7 @@ import { Remembered } from "./remembered.js";
 import { Runs } from "./runs.js";
 import { Sending } from "./sending.js";
 import { timeline } from "./timeline.js";
-import { foldDelta, runOf, textOf } from "./transcript.js";
+import { runOf, textOf } from "./transcript.js";
 
 /** So many messages are read at a time. */
 export const PAGE = 60;
@@ -37,6 +38,7 @@ export class Conversation {
   #remembered;
   #notes = []; // {key, after, at, text}
   #loading = null;
+  #isBehind = false; // it should have been read, and the connection went
 
   /** changed(conversation): something of it is to be drawn again. */
   constructor(key, { gateway, outbox, changed }) {
@@ -111,7 +113,7 @@ export class Conversation {
       this.sending.drop(entry.runId);
       if (!ack.aborted) this.note("nothing was running");
     } else if (ack?.status === "ok") {
-      this.load();
+      if (!this.#runs.hasEnded(entry.runId)) this.load();
     } else {
       this.#runs.accept(entry.runId, Date.now());
     }
@@ -143,15 +145,26 @@ export class Conversation {
   // Reading.
 
   /**
-   * After a hello: what was not acknowledged goes first, then the transcript shows where things stand.
-   * Tells whether an answer that was under way has ended without a word.
+   * After a hello: what was not acknowledged goes first, then the transcript shows where things stand, unless that
+   * was `recovered`. Tells whether an answer that was under way has ended without a word.
    */
-  async resume() {
+  async resume({ recovered = false } = {}) {
+    if (recovered && this.loaded && !this.#isBehind) {
+      await this.sending.resume();
+      return false;
+    }
     const wasRunning = this.#runs.anyRunning;
     this.#runs.stale();
     await this.sending.resume();
     await this.load();
     return wasRunning && !this.busy && this.items().at(-1)?.kind === "user";
+  }
+
+  /** What a gap hides though its events were told again: the session's row shows it. */
+  compare(row) {
+    if (!this.loaded || !this.#history.sessionId) return;
+    const isKnown = (runId) => this.#runs.get(runId) || this.sending.find(runId);
+    if (row?.sessionId !== this.#history.sessionId || !(row.activeRunIds ?? []).every(isKnown)) this.load();
   }
 
   load() {
@@ -168,7 +181,8 @@ export class Conversation {
       try {
         page = await this.#read({});
       } catch (error) {
-        this.loadError = error instanceof Disconnected ? null : error.message;
+        this.#isBehind = error instanceof Disconnected;
+        this.loadError = this.#isBehind ? null : error.message;
         this.#changed();
         return;
       }
@@ -185,6 +199,7 @@ export class Conversation {
 
   #apply(page) {
     this.loaded = true;
+    this.#isBehind = false;
     this.loadError = null;
     this.#history.newest(page);
     const { messages } = this.#history;
@@ -217,7 +232,7 @@ export class Conversation {
 
   /** An `agent` event of this session: when a run begins, who answers, and which tools are used. */
   heardAgent({ runId, stream, data }) {
-    if (stream === "lifecycle" && data?.phase === "start") this.#begin(runId, data.startedAt);
+    if (stream === "lifecycle" && data?.phase === "start") this.#runs.start(this.#begin(runId, data.startedAt));
     else if (stream === "lifecycle" && data?.phase === "model") this.#begin(runId).model = { provider: data.provider, model: data.model };
     else if (stream === "tool") this.#runs.tool(this.#begin(runId), data);
     else return;
@@ -229,7 +244,7 @@ export class Conversation {
     const { runId, state, message } = payload;
     const run = this.#begin(runId);
     if (!isEnd(state)) {
-      if (state === "delta") foldDelta(run.parts, payload);
+      if (state === "delta") this.#runs.delta(run, payload);
       this.#changed();
       return null;
     }

@@ -3,14 +3,16 @@
 // `state.name` is one of
 //   connecting    the first try is under way
 //   online        admitted
-//   restarting    the gateway said that it restarts; it is expected back in a moment
+//   restarting    the gateway said that it restarts, and is expected back in a moment: {until, brief: whether nobody
+//                 need be told yet}
 //   reconnecting  the connection was lost: {nextTryAt: ms or null while a try is under way, tries, stopped, full,
 //                 blocked: "socket" | "address" when only the page's files come through}
 //   gate          a person has to give a secret: {kind: "token" | "password", refusal?, lost?: what became of the
 //                 credential that there was, limit?: {until, again: whether the page tries once more by itself}}
 //   approval      a person has to approve this browser elsewhere: {refusal, replaced?, turnedDown?}
 //   refused       nothing here will change by trying again: {refusal}
-// What to do after an end is decided in reconnect.js; this file moves frames and time.
+// What to do after an end is decided in reconnect.js; this file moves frames and time. A gateway that can makes up for
+// what was missed in between: it is told the position of the last event that was heard.
 
 import { Calls, Disconnected, GatewayError } from "./calls.js";
 import { dropCredential, keepDeviceToken, pickCredential, prefer } from "./credentials.js";
@@ -25,6 +27,10 @@ const CHALLENGE_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 15_000;
 // After this a restart that was announced counts as a loss.
 const RESTART_PATIENCE_MS = 15_000;
+// And before this it is nobody's business.
+const BRIEF_MS = 3_000;
+// Who says that it restarts, closes; who does not, is left.
+const GOODBYE_MS = 5_000;
 // Nobody sees a hidden tab wait; when it is shown again it asks at once.
 const HIDDEN_POLL_FACTOR = 10;
 // One wait is bad luck; after so many tries without a word from the other end it is worth asking why.
@@ -54,9 +60,14 @@ export class Gateway {
   #triedAgain = false; // by itself, after a refusal for too many tries
   #triedOther = false; // the other credential, after such a refusal
   #blocked = "";
+  #position = null; // {epoch, seq} of the last event that was heard, where the gateway says so
+  #back = null; // {promise, settle} from the word that it restarts until it is back, or not expected any more
   #listeners = {};
 
-  /** Names: "state" (state), "hello" (hello, {gapMs, restarted}), "event" (name, payload). */
+  /**
+   * Names: "state" (state), "hello" (hello, {firstTime, gapMs, restarted, recovered: every event of the gap follows}),
+   * "event" (name, payload).
+   */
   on(name, listener) {
     (this.#listeners[name] ??= []).push(listener);
   }
@@ -68,6 +79,14 @@ export class Gateway {
   #become(state) {
     this.state = state;
     this.#emit("state", state);
+    if (state.name === "restarting") return;
+    this.#back?.settle();
+    this.#back = null;
+  }
+
+  /** Whether it is there, or away for so short that nothing need look different. */
+  get isHere() {
+    return this.state.name === "online" || (this.state.name === "restarting" && this.state.brief);
   }
 
   start() {
@@ -103,9 +122,10 @@ export class Gateway {
     return this.hello?.features?.methods?.includes(method) ?? false;
   }
 
-  /** The answer to a request. Rejects with GatewayError, or Disconnected when none came. */
-  request(method, params = {}, timeoutMs = undefined) {
-    if (this.state.name !== "online") return Promise.reject(new Disconnected("not connected"));
+  /** The answer to a request; one to a gateway that restarts waits for it. Rejects with GatewayError, or Disconnected when none came. */
+  async request(method, params = {}, timeoutMs = undefined) {
+    if (this.#back) await this.#back.promise;
+    if (this.state.name !== "online") throw new Disconnected("not connected");
     return this.#call(method, params, timeoutMs);
   }
 
@@ -151,7 +171,7 @@ export class Gateway {
   }
 
   async #connect(challenge) {
-    const { params, ...shown } = introduce(challenge);
+    const { params, ...shown } = introduce(challenge, this.#position);
     Object.assign(this.#end, shown);
     this.#blocked = "";
     this.#deadline(CONNECT_TIMEOUT_MS);
@@ -182,10 +202,13 @@ export class Gateway {
     clearTimeout(this.#watch);
     const tickMs = hello.policy?.tickIntervalMs ?? 30_000;
     this.#watch = setInterval(() => this.#checkSilence(), Math.max(1_000, tickMs / 2));
+    // Made up for: the position is where the replay begins, until it is heard. Else everything is read anew from here on.
+    const recovered = !firstTime && hello.resume?.recovered === true;
+    if (!recovered) this.#position = hello.resume ? { epoch: hello.resume.epoch, seq: hello.resume.seq } : null;
     this.#become({ name: "online" });
     const restarted = !firstTime && (this.#announced || (hello.snapshot?.uptimeMs ?? Infinity) < gapMs + 2_000);
     this.#announced = false;
-    this.#emit("hello", hello, { firstTime, gapMs, restarted });
+    this.#emit("hello", hello, { firstTime, gapMs, restarted, recovered });
   }
 
   #checkSilence() {
@@ -204,6 +227,9 @@ export class Gateway {
     if (frame.type === "res") {
       this.#calls.answered(frame);
     } else if (frame.type === "event") {
+      if (this.#position && Number.isSafeInteger(frame.seq)) {
+        this.#position = { epoch: frame.epoch ?? this.hello.resume.epoch, seq: frame.seq };
+      }
       this.#event(frame.event, frame.payload ?? {});
     }
   }
@@ -213,10 +239,23 @@ export class Gateway {
       // An empty nonce would be signed and refused; the deadline ends a gateway that never sends a real one.
       if (this.#end?.sent === null && payload.nonce) this.#connect(payload);
     } else if (name === "shutdown") {
-      if (this.#end) this.#end.shutdown = payload;
+      if (!this.#end) return;
+      this.#end.shutdown = payload;
+      if (isRestart(payload)) this.#waitForTheNext();
     } else {
       this.#emit("event", name, payload);
     }
+  }
+
+  /** From now on nothing is answered here. */
+  #waitForTheNext() {
+    if (this.#back || this.state.name !== "online") return;
+    let settle;
+    const promise = new Promise((resolve) => {
+      settle = resolve;
+    });
+    this.#back = { promise, settle };
+    this.#deadline(GOODBYE_MS);
   }
 
   // Ending: forget the socket, fail what waits for it, and do what reconnect.js says.
@@ -317,7 +356,10 @@ export class Gateway {
     const nextTryAt = Date.now() + delayMs;
     this.#timer = setTimeout(() => this.#open(), delayMs);
     if (announced) {
-      this.#become({ name: "restarting", until: Date.now() + Math.max(RESTART_PATIENCE_MS, 2 * delayMs) });
+      const until = Date.now() + Math.max(RESTART_PATIENCE_MS, 2 * delayMs);
+      const brief = { name: "restarting", until, brief: true };
+      this.#become(brief);
+      setTimeout(() => this.state === brief && this.#become({ ...brief, brief: false }), BRIEF_MS + delayMs);
     } else if (!waiting) {
       const stopped = wasOnline ? Boolean(end.shutdown) : Boolean(this.state.stopped);
       this.#become({

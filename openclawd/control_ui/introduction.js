@@ -18,11 +18,14 @@ const client = {
   instanceId: randomHex(16),
 };
 
+// What a gateway says of itself in the challenge that can tell again what was missed.
+const RESUME = "resume";
+
 /**
- * {params, sent, secretKind, deviceToken}: `sent` the kind of the credential ("secret", "device" or "none"),
+ * position: {epoch, seq} of the last event that was heard, or null. Gives {params, sent, secretKind, deviceToken}: `sent` the kind of the credential ("secret", "device" or "none"),
  * `secretKind` "token" or "password" where it is a secret, `deviceToken` where it is one.
  */
-export function introduce(challenge) {
+export function introduce(challenge, position) {
   const credential = pickCredential();
   const signedAt = Number.isSafeInteger(challenge.ts) ? challenge.ts : Date.now();
   const device = signConnect({
@@ -38,6 +41,7 @@ export function introduce(challenge) {
       caps: ["tool-events"],
       device,
       ...(credential && { auth: credential.auth }),
+      ...(Array.isArray(challenge.capabilities) && challenge.capabilities.includes(RESUME) && { resume: position ?? {} }),
       locale: navigator.language || "en",
       userAgent: navigator.userAgent,
     },

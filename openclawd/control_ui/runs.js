@@ -33,6 +33,10 @@ export class Runs {
     return [...this.#runs.values()].some((run) => run.state === "running");
   }
 
+  hasEnded(runId) {
+    return this.#runs.get(runId)?.state === "done";
+  }
+
   /** The run of that id, new if need be; one behind another that is open waits. */
   accept(runId, startedAt) {
     let run = this.#runs.get(runId);
@@ -52,9 +56,27 @@ export class Runs {
     return run;
   }
 
+  /** It begins: again, if it was interrupted, and what it said before is void as soon as it says something. */
+  start(run) {
+    run.again = run.begun && run.parts.length > 0;
+    run.begun = true;
+  }
+
+  /** More of its answer: {message?, deltaText?, replace?}. */
+  delta(run, said) {
+    this.#goesOn(run);
+    foldDelta(run.parts, said);
+  }
+
+  #goesOn(run) {
+    if (run.again) run.parts = [];
+    run.again = false;
+  }
+
   /** A tool of a run begins or ends. */
   tool(run, { phase, toolCallId, name, args, isError, result }) {
     if (phase === "start") {
+      this.#goesOn(run);
       run.parts.push({ kind: "tool", id: toolCallId, name, args, startedAt: Date.now() });
     } else if (phase === "result") {
       const tool = run.parts.find((part) => part.id === toolCallId);
@@ -66,6 +88,7 @@ export class Runs {
 
   /** The last event of a run; the next one that waits is under way. */
   end(run, { state, message, errorMessage, usage, stopReason }) {
+    this.#goesOn(run);
     if (message) foldDelta(run.parts, { message });
     run.state = "done";
     run.endedAt = Date.now();
@@ -95,9 +118,12 @@ export class Runs {
     for (const { runId, state, text, startedAt } of active.values()) {
       const run = this.accept(runId, startedAt);
       // What came before the current text is in the transcript now; a text heard since is newer than the listed one.
-      const newest = (run.fresh && run.parts.findLast((part) => part.kind === "text")?.text) || text;
-      run.parts = newest ? [{ kind: "text", text: newest }] : [];
-      run.state = state === "queued" ? "queued" : "running";
+      const newest = (run.fresh && !run.again && run.parts.findLast((part) => part.kind === "text")?.text) || text;
+      // Interrupted, and not a word yet since: what it said before stands until then.
+      run.again = !newest && run.parts.at(-1)?.kind === "text";
+      if (!run.again) run.parts = newest ? [{ kind: "text", text: newest }] : [];
+      run.begun = state !== "queued" || run.again;
+      run.state = state === "queued" && !run.again ? "queued" : "running";
     }
   }
 

@@ -42,7 +42,7 @@ export class Sending {
   #stateOf(entry) {
     if (entry.error) return "failed";
     if (isUnsure(entry) && entry !== this.#current) return "unsure";
-    return this.gateway.state.name === "online" ? "sending" : "waiting";
+    return this.gateway.isHere ? "sending" : "waiting";
   }
 
   find(runId) {

@@ -46,14 +46,11 @@ export class Sessions {
     return this.#running.get(key)?.size > 0 || (this.#rows.get(key)?.hasActiveRun ?? false);
   }
 
-  /** After a hello. */
-  async start() {
-    this.#running.clear();
-    this.#subscribed = false;
+  /** After a hello; `recovered`: runs that began or ended in between are told. */
+  async start({ recovered = false } = {}) {
+    if (!recovered) this.#running.clear();
     // First the changes, then the list: so none is missed between the two.
-    if (this.#gateway.offers("sessions.subscribe")) {
-      this.#subscribed = (await this.#try("sessions.subscribe", {})) !== null;
-    }
+    this.#subscribed = this.#gateway.offers("sessions.subscribe") && (await this.#try("sessions.subscribe", {})) !== null;
     await this.refresh();
   }
 

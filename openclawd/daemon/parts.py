@@ -152,7 +152,7 @@ class Parts:
                 set_run_timeout_ms=self.sessions.set_timeout_ms,
                 set_log_level=setting.set_log_level,
             ),
-            warned=lambda: self.health.request_refresh(),
+            warned=self._tell_health,
         )
         self.config_watch = ConfigWatch(self.access, self.config_file, setting.restart)
         self.health = Health(
@@ -241,6 +241,9 @@ class Parts:
             is_default = agent.agent_id == self.agents.default_id
             rows.append(AgentSummary(agent.agent_id, is_default, sessions, agent.name))
         return rows
+
+    def _tell_health(self) -> None:
+        self.health.request_refresh()
 
     def _warnings(self) -> Mapping[str, Sequence[str]]:
         """For everybody, so they name no path."""

@@ -14,8 +14,7 @@ import attrs
 
 from openclawd.auth.scopes import ADMIN
 from openclawd.config.file import CurrentFile
-from openclawd.config.patch import PatchRefused
-from openclawd.config.problems import ConfigError
+from openclawd.config.problems import ConfigError, PatchRefused
 from openclawd.methods.config import redacted, written
 from openclawd.methods.method import Call, MethodTable
 from openclawd.methods.params import params
@@ -64,7 +63,7 @@ async def config_apply(call: Call, params: ConfigApplyParams) -> object:
     key = _session_key(call, params)
     file = call.services.config_file
     current = await written(partial(file.replace, params.raw, params.base_hash))
-    return await _settled(call, params, "config-apply", current, key, {})
+    return await _settled(call, params, "config-apply", current, key=key, more={})
 
 
 @CONFIG_CHANGES.add("config.patch", scope=ADMIN, params=ConfigPatchParams)
@@ -92,7 +91,7 @@ async def config_patch(call: Call, params: ConfigPatchParams) -> object:
             "path": path,
             "config": redacted(current.document),
         }
-    return await _settled(call, params, "config-patch", current, key, {"changedPaths": list(changed)})
+    return await _settled(call, params, "config-patch", current, key=key, more={"changedPaths": changed})
 
 
 def _session_key(call: Call, params: ConfigApplyParams) -> str | None:
@@ -105,8 +104,9 @@ async def _settled(
     params: ConfigApplyParams,
     kind: Literal["config-apply", "config-patch"],
     current: CurrentFile,
+    *,
     key: str | None,
-    more: dict[str, object],
+    more: Mapping[str, object],
 ) -> object:
     """Go by what was written, and say what follows."""
     fields = {"file": str(current.paths.config_file), "conn": call.caller.connection_id, "by": kind}

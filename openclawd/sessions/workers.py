@@ -18,12 +18,10 @@ from openclawd.sessions.waiting import Waiting
 from openclawd.store.records import RunRecord, RunState
 from openclawd.store.runs import RunQueue
 
-# A run that took the process down this often is not tried again.
-MAX_ATTEMPTS: Final = 2
-INTERRUPTED: Final = (
-    f"interrupted: the gateway stopped {MAX_ATTEMPTS} times in the middle of this answer."
-    " Send the message again"
-)
+# A run that took the process down this often is not tried again. Where several were under way, the blame is
+# most likely another's, or nobody's: they get more tries, and an end all the same.
+MAX_ATTEMPTS_ALONE: Final = 2
+MAX_ATTEMPTS_TOGETHER: Final = 5
 # A cancelled model call ends within milliseconds; the rest is for a disk that is slow to take the run back.
 INTERRUPT_WAIT_S: Final = 2.0
 # Stock's agents.defaults.timeoutSeconds.
@@ -32,6 +30,12 @@ DEFAULT_TIMEOUT_MS: Final = 600_000
 MAX_TIMEOUT_MS: Final = 24 * 60 * 60 * 1000
 
 logger = logging.getLogger("openclawd.sessions")
+
+
+def interrupted(attempts: int) -> str:
+    """Why a run ended that never will be answered, for who asked."""
+    times = f"the gateway stopped {attempts} times in the middle of this answer"
+    return f"interrupted: {times}. Send the message again"
 
 
 class Workers:
@@ -73,7 +77,7 @@ class Workers:
         """Work on what is queued, from before this start too, until cancelled or drained."""
         self._stopped = trio.Event()
         try:
-            unfinished = await self._runs.recover(MAX_ATTEMPTS, self._now_ms())
+            unfinished = await self._runs.recover(MAX_ATTEMPTS_ALONE, MAX_ATTEMPTS_TOGETHER, self._now_ms())
             for run in unfinished.exhausted:
                 await self._give_up(run)
             async with trio.open_nursery() as nursery:
@@ -177,7 +181,7 @@ class Workers:
 
     async def _give_up(self, record: RunRecord) -> None:
         run = self._new_run(record)
-        ending = run.failed(INTERRUPTED)
+        ending = run.failed(interrupted(record.attempts))
         finished = await self._runs.finish(record.run_id, ending, self._now_ms())
         if finished is not None and finished.message is not None:
             self._waiting.message(record.session_key, record.run_id, finished.message)

@@ -215,7 +215,7 @@ class Database:
             self._tell(self.troubled.set)
 
     def _has_room(self) -> bool:
-        """Whether there is more than what a small write finds even on a full disk: the log's own old pages."""
+        """Whether there is more than a small write finds on a full disk: the log's own old pages."""
         there = os.statvfs(self._path.parent)
         return there.f_bavail * there.f_frsize >= ROOM_BYTES
 

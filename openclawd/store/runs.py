@@ -101,12 +101,15 @@ class RunQueue:
 
         return await self._database.write(job)
 
-    async def recover(self, max_attempts: int, now_ms: int) -> Unfinished:
-        """After a start: queue again what was running, but for runs that were tried `max_attempts` times."""
+    async def recover(self, alone: int, together: int, now_ms: int) -> Unfinished:
+        """After a start: queue again what was running, but for runs that were tried too often: `alone` times
+        for the only one that was running, `together` times where there were several.
+        """
 
         def job(connection: sqlite3.Connection) -> Unfinished:
-            for run in every_unfinished(connection):
-                if run.state is RunState.RUNNING and run.attempts < max_attempts:
+            running = [run for run in every_unfinished(connection) if run.state is RunState.RUNNING]
+            for run in running:
+                if run.attempts < (alone if len(running) == 1 else together):
                     _put_back(connection, run, now_ms)
             runs = every_unfinished(connection)
             queued = dict.fromkeys(run.session_key for run in runs if run.state is RunState.QUEUED)

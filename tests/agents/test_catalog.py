@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 
 from openclawd.agents import entries
 from openclawd.agents.catalog import Catalog, Unavailable
@@ -443,3 +444,56 @@ def test_an_agents_own_fallbacks_take_the_place_of_the_defaults() -> None:
         "alone": [],
         "plain": ["mine/b", "mine/a"],
     }
+
+
+# --- another config while the gateway runs
+
+
+async def test_an_answer_that_is_under_way_comes_to_its_end_when_its_provider_changes() -> None:
+    async with (
+        open_fake_provider() as provider,
+        open_fake_provider() as other,
+        trio.open_nursery() as nursery,
+    ):
+        models = catalog(configured("home/m", home=provider_at(provider.base_url, "m")))
+        heard: list[str] = []
+
+        async def ask() -> None:
+            heard.append(await said(models.resolve(None), "one two three SLOW=20"))
+
+        nursery.start_soon(ask)
+        await provider.until_asked()
+        await models.change(configured("home/m", home=provider_at(other.base_url, "m")), NO_OLLAMA)
+        assert heard == []
+        assert await said(models.resolve(None), "again") == "You said: again"
+        assert [request.question for request in other.chats] == ["again"]
+    await models.aclose()
+    assert heard[0].split()[-1] == "word20"
+    assert [request.question for request in provider.chats] == ["one two three SLOW=20"]
+
+
+async def test_a_provider_that_is_as_it_was_keeps_its_connection() -> None:
+    async with open_fake_provider() as provider:
+        home = provider_at(provider.base_url, "m")
+        models = catalog(configured("home/m", home=home))
+        await said(models.resolve(None))
+        more = configured("home/m", home=home, else_where=provider_at(NOBODY, "x"))
+        await models.change(more, NO_OLLAMA | {"ANTHROPIC_API_KEY": "k"})
+        await said(models.resolve(None))
+        assert len({request.connection for request in provider.chats}) == 1
+        names = [each.name for each in models.providers()]
+        assert names == ["home", "else_where", "anthropic", "ollama"]
+        await models.aclose()
+
+
+async def test_another_key_is_sent_from_the_next_question_on() -> None:
+    async with open_fake_provider(key="sk-new") as provider:
+        wrong = provider_at(provider.base_url, "m", api_key=Secret("sk-old"))
+        models = catalog(configured("home/m", home=wrong))
+        with pytest.raises(ModelError):
+            await said(models.resolve(None))
+        right = provider_at(provider.base_url, "m", api_key=Secret("sk-new"))
+        await models.change(configured("home/m", home=right), NO_OLLAMA)
+        assert await said(models.resolve(None)) == "You said: hello"
+        assert models.unavailable("home", 0) is None
+        await models.aclose()

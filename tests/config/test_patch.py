@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openclawd.config.patch import PatchRefused, changed_paths, patched, small_change
+from openclawd.config.patch import changed_paths, patched, small_change
+from openclawd.config.problems import PatchRefused
 from openclawd.config.reading import parse
 
 TEXT = """{

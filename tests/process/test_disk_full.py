@@ -81,12 +81,13 @@ def small_disk(*, full: bool = False) -> Generator[OnSmallDisk, None, None]:
             gateway.kill()
 
 
-async def until_well(client: WireClient) -> None:
-    """Until health has no more to say."""
+async def told(client: WireClient, *, well: bool) -> list[str]:
+    """What health warns of, once it does (or, if all is to be `well`, no longer does)."""
     with trio.fail_after(PATIENCE_S):
         while True:
-            if "stateWarnings" not in await client.call("health", {"probe": True}):
-                return
+            warnings = (await client.call("health", {"probe": True})).get("stateWarnings", [])
+            if well is not bool(warnings):
+                return list(warnings)
             await trio.sleep(0.2)
 
 
@@ -102,12 +103,12 @@ async def recovers(gateway: OnSmallDisk, client: WireClient, mend: Callable[[], 
     assert error["code"] == "UNAVAILABLE"
     assert error["retryable"] is True
     assert str(gateway.state) not in error["message"]
-    (told,) = (await client.call("health", {"probe": True}))["stateWarnings"]
-    assert told.startswith("Nothing can be kept")
+    (warning,) = await told(client, well=False)
+    assert warning.startswith("Nothing can be kept")
     before = await client.call("chat.history", {"sessionKey": "main"})
     assert "too-late" not in str(before)
     mend()
-    await until_well(client)
+    await told(client, well=True)
     assert (await send(client, "too-late", "it fits now"))["status"] == "started"
     rows = await settled_history(client)
     asked = [row["content"][0]["text"] for row in rows if row["role"] == "user"]
@@ -141,7 +142,7 @@ async def test_a_gateway_starts_on_a_full_disk_lets_its_owner_in_and_waits_for_r
             await client.connect(token=TOKEN)
             assert (await refused(client, "first"))["message"].startswith("the disk is full")
             gateway.make_room()
-            await until_well(client)
+            await told(client, well=True)
             await send(client, "first", "accepted")
             rows = await settled_history(client)
     assert [row["role"] for row in rows] == ["user", "assistant"]

@@ -28,10 +28,10 @@ BEHAVIOURS: Final = ("", "", "SLOW=3", "SLOW=9")
 LIFE_S: Final = 0.8
 STARTING_S: Final = 0.4
 # A client that has not heard by then how its message ended sends the next one.
-CURIOSITY_S: Final = 1.5
+CURIOSITY_S: Final = 5.0
 # And so many messages in a hundred are abandoned by who sent them before there was an answer.
 ABANDONED_PERCENT: Final = 15
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 180.0
 _SETTLED_S: Final = 0.1
 
 

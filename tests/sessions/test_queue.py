@@ -281,7 +281,7 @@ async def test_a_run_that_keeps_killing_the_process_is_given_up(tmp_path: Path) 
         async with stage(tmp_path, serving=False) as held:
             await held.send("poison", "run-1")
             queue = held.sessions._runs
-            await queue.recover(99, 1)
+            await queue.recover(99, 99, 1)
             assert await queue.claim("agent:main:main", 1) is not None
     async with stage(tmp_path) as held:
         ended = await held.ended("run-1")

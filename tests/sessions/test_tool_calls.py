@@ -80,7 +80,7 @@ async def test_a_call_without_a_result_is_settled_once_however_often_the_run_is_
             if planned:
                 await queue.requeue("run-1", NOW_MS)
             else:
-                await queue.recover(99, NOW_MS)
+                await queue.recover(99, 99, NOW_MS)
             await queue.claim(KEY, NOW_MS)
         call, answered, unknown = await said(database)
     assert call["role"] == "assistant"

@@ -80,7 +80,7 @@ async def test_a_list_calls_it_by_what_its_user_said_first(database: Database) -
 
 async def test_what_was_queued_is_done(database: Database) -> None:
     queue = RunQueue(database)
-    assert (await queue.recover(3, 1)).session_keys == (KEY,)
+    assert (await queue.recover(3, 3, 1)).session_keys == (KEY,)
     run = await queue.claim(KEY, 6)
     assert run is not None
     message = {"role": "assistant", "content": [], "timestamp": 7, "usage": {"totalTokens": 0}}

@@ -11,7 +11,7 @@ from openclawd.store.database import open_database
 from openclawd.store.records import Ending, RunKind, RunState, Submission
 from openclawd.store.runs import RunQueue
 
-MAX_ATTEMPTS = 2
+ALONE, TOGETHER = 2, 3
 
 keys = st.sampled_from(("a", "b"))
 ids = st.integers(0, 12).map(str)
@@ -105,9 +105,10 @@ async def _perform(
         for run in queued:
             run.state = RunState.ABORTED
     else:
-        unfinished = await queue.recover(MAX_ATTEMPTS, 1)
-        for run in runs.values():
-            if run.state is RunState.RUNNING and run.attempts < MAX_ATTEMPTS:
+        unfinished = await queue.recover(ALONE, TOGETHER, 1)
+        under_way = [run for run in runs.values() if run.state is RunState.RUNNING]
+        for run in under_way:
+            if run.attempts < (ALONE if len(under_way) == 1 else TOGETHER):
                 run.state = RunState.QUEUED
                 run.interruptions += 1
         running = [run.run_id for run in runs.values() if run.state is RunState.RUNNING]

@@ -170,14 +170,14 @@ async def test_after_a_crash_running_runs_are_queued_again_but_not_for_ever(tmp_
     for attempt in range(1, 4):
         async with open_database(path) as database:
             queue = RunQueue(database)
-            unfinished = await queue.recover(3, 1)
+            unfinished = await queue.recover(3, 3, 1)
             assert unfinished.session_keys == (KEY,)
             assert unfinished.exhausted == ()
             run = await queue.claim(KEY, attempt)
             assert run is not None
             assert (run.run_id, run.attempts, run.interruptions) == ("fatal", attempt, attempt - 1)
     async with open_database(path) as database:
-        unfinished = await RunQueue(database).recover(3, 1)
+        unfinished = await RunQueue(database).recover(3, 3, 1)
         assert [run.run_id for run in unfinished.exhausted] == ["fatal"]
         assert unfinished.session_keys == (KEY,)
 
@@ -204,3 +204,19 @@ async def test_finished_ids_are_known_for_a_day_and_unfinished_ones_for_ever(dat
     await queue.accept(turn("and a bit", at=5 + FINISHED_KEPT_MS))
     assert await queue.find("done") is None
     assert await queue.find("waiting") is not None
+
+
+async def test_of_several_runs_that_were_under_way_at_a_death_none_is_blamed_as_soon_as_a_single_one(
+    database: Database,
+) -> None:
+    queue = RunQueue(database)
+    for key in ("one", "two"):
+        await queue.accept(turn(key, key=f"agent:main:{key}"))
+        await queue.claim(f"agent:main:{key}", 1)
+
+    together = await queue.recover(1, 2, 1)
+    await queue.claim("agent:main:one", 1)
+    alone = await queue.recover(2, 3, 1)
+
+    assert together.exhausted == ()
+    assert [run.run_id for run in alone.exhausted] == ["one"]

@@ -56,9 +56,9 @@ class GatewayProcess:
 
     @property
     def log_lines(self) -> list[dict[str, Any]]:
-        """What the log says so far."""
-        file = self.state / "openclawd" / "logs" / "openclawd.log"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        """What the log says so far, in the file that is written and in the full ones, the oldest first."""
+        files = sorted((self.state / "openclawd" / "logs").glob("openclawd.log*"), reverse=True)
+        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
     def decisions(self, message: str, **fields: object) -> list[dict[str, Any]]:
         """The log lines that say `message` (`admitted`, `refused`, ...) with these fields."""

@@ -16,6 +16,7 @@ const WORDS = {
 
 /** [dot, word] for a state of the gateway at a moment. */
 function words(state, now) {
+  if (state.brief) return WORDS.online;
   if (state.name === "gate" && state.kind === "password") return ["wait", "Needs password"];
   if (state.name !== "reconnecting") return WORDS[state.name];
   if (state.stopped || navigator.onLine === false) return ["off", "Offline"];
