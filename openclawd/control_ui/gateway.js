@@ -359,7 +359,7 @@ export class Gateway {
       const until = Date.now() + Math.max(RESTART_PATIENCE_MS, 2 * delayMs);
       const brief = { name: "restarting", until, brief: true };
       this.#become(brief);
-      setTimeout(() => this.state === brief && this.#become({ ...brief, brief: false }), BRIEF_MS + delayMs);
+      setTimeout(() => this.state === brief && this.#become({ ...brief, brief: false }), BRIEF_MS);
     } else if (!waiting) {
       const stopped = wasOnline ? Boolean(end.shutdown) : Boolean(this.state.stopped);
       this.#become({

@@ -219,9 +219,7 @@ def _run(
 
     def announce(coordinator: Coordinator) -> None:
         # What was built until here lives as long as the process; collections need not look at it.
-        gc.collect()
         gc.freeze()
-        gc.enable()
         gc.set_threshold(*_COLLECTED_AFTER)
         host, port = sockets.address
         fields: dict[str, object] = {

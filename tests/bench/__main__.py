@@ -72,7 +72,7 @@ def _print(results: Results, about: dict[str, object]) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measure the gateway's budgets on this machine: two minutes, three with --compare.",
+        description="Measure the gateway's budgets on this machine: three minutes, five with --compare.",
         epilog="figures: " + ", ".join(_NAMES) + "; `handshakes`, `idle` and `restart` name all of theirs",
     )
     parser.add_argument("--compare", metavar="COMMIT", help="measure COMMIT too, in turns; print the ratios")
@@ -80,7 +80,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--rounds", metavar="N", type=_rounds, help="of each measurement: 4, or 3 with --compare"
     )
-    parser.add_argument("--quick", action="store_true", help="two rounds with less in them; under 40 s")
+    parser.add_argument("--quick", action="store_true", help="two rounds with less in them; about a minute")
     parser.add_argument("--json", action="store_true", help="print JSON, with the value of every round")
     return parser.parse_args()
 

@@ -5,6 +5,7 @@ right token is refused, too. #30469: through a port forward the socket opens and
 """
 
 import json
+import signal
 from typing import Any
 
 import pytest
@@ -72,6 +73,26 @@ def test_28997_ten_tabs_come_back_after_a_restart_and_none_of_them_is_a_failed_l
     assert [line["credential"] for line in own_gateway.decisions("admitted")] == ["token"] + [
         "device-token"
     ] * (2 * TABS - 1)
+    assert limits(own_gateway) == []
+
+
+def test_28997_ten_tabs_sleep_through_planned_restarts_and_a_kill_without_one_failed_login(
+    visitor: Visitor, own_gateway: GatewayProcess
+) -> None:
+    pages = tabs(visitor.chat(own_gateway))
+    for page in pages:
+        page.is_online()
+    for generation in (2, 3):
+        assert own_gateway.process is not None
+        own_gateway.process.send_signal(signal.SIGUSR1)
+        everybody = generation * TABS
+        pages[0].until(lambda all_of_them=everybody: len(own_gateway.decisions("admitted")) == all_of_them)  # type: ignore[misc]
+    own_gateway.kill()
+    own_gateway.start()
+    for page in pages:
+        page.is_online()
+    pages[0].until(lambda: len(own_gateway.decisions("admitted")) == 4 * TABS)
+    assert own_gateway.decisions("refused") == []
     assert limits(own_gateway) == []
 
 

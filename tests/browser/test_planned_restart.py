@@ -1,6 +1,5 @@
 """A restart in place is nothing that somebody at the page notices: what goes on goes on, nothing is read anew."""
 
-import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,16 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import GatewayStarter
-from tests.browser.pages import ChatPage, Visitor
 from tests.browser.frames import Frames
+from tests.browser.pages import TEN_MINUTES_MS, ChatPage, Visitor
+from tests.browser.witness import Switchboard
 from tests.support.gateway_process import GatewayProcess
 from tests.support.provider_process import ProviderProcess
 
 pytestmark = pytest.mark.browser
 
 LOOK = (Path(__file__).parent / "looking.js").read_text()
-RESTARTS = 3
+RESTARTS = 2
 # On a machine that has too much to do a restart takes longer than the page waits before it says a word.
 PATIENT = """
 const inTime = setTimeout;
@@ -243,10 +243,69 @@ def test_a_stop_is_told_at_once(visitor: Visitor, own_gateway: GatewayProcess) -
     assert frames.last.hellos[0]["resume"]["recovered"] is False
 
 
-def test_a_restart_that_takes_its_time_is_named(visitor: Visitor, own_gateway: GatewayProcess) -> None:
-    chat, frames = enter(visitor, own_gateway)
+def absent(visitor: Visitor, gateway: GatewayProcess, script: str = "", **goodbye: int) -> tuple[ChatPage, Switchboard]:
+    """A page in its own time that was told of a restart by `goodbye`, while the gateway is back already."""
+    chat = visitor.blank()
+    chat.witness.lives_at(gateway.url)
     chat.witness.allow_a_gateway_that_is_away()
-    chat.page.evaluate(LOOK)
-    ask(own_gateway)
-    ask(own_gateway, signal.SIGSTOP)
-    chat.page.wait_for_timeout(100)
+    chat.page.clock.install()
+    chat.page.add_init_script(script)
+    line = Switchboard(chat.page)
+    line.goodbye = goodbye
+    chat.page.goto(f"{gateway.url}#token={gateway.token}")
+    chat.is_online()
+    chat.say("before the restart")
+    chat.has_answered("You said: before")
+    ask(gateway)
+    chat.until(lambda: len(gateway.decisions("ready")) == 2)
+    return chat, line
+
+
+def test_a_page_stays_away_for_as_long_as_it_was_asked_to_and_says_so_after_a_while(
+    visitor: Visitor, own_gateway: GatewayProcess
+) -> None:
+    chat, line = absent(visitor, own_gateway, reconnectAfterMs=TEN_MINUTES_MS, reconnectSpreadMs=0)
+    chat.time_passes(10_000)
+    expect(chat.page.get_by_role("main").get_by_text("Restarting…", exact=True)).to_be_visible()
+    chat.time_passes(TEN_MINUTES_MS - 60_000)
+    assert len(line.requests("connect")) == 1
+    chat.time_passes(60_000)
+    chat.is_online()
+    assert len(line.requests("connect")) == 2
+
+
+def test_a_page_draws_its_moment_within_the_spread(visitor: Visitor, own_gateway: GatewayProcess) -> None:
+    half = "Math.random = () => 0.5;"
+    chat, line = absent(visitor, own_gateway, half, reconnectAfterMs=0, reconnectSpreadMs=2 * TEN_MINUTES_MS)
+    chat.time_passes(TEN_MINUTES_MS - 60_000)
+    assert len(line.requests("connect")) == 1
+    chat.time_passes(60_000)
+    chat.is_online()
+
+
+def test_what_only_followers_were_told_meanwhile_is_read(
+    visitor: Visitor, own_gateway: GatewayProcess
+) -> None:
+    chat, line = absent(visitor, own_gateway, reconnectAfterMs=TEN_MINUTES_MS, reconnectSpreadMs=0)
+    before = len(line.requests("chat.history"))
+    done = own_gateway.command("gateway", "call", "sessions.reset", "--params", '{"key": "main"}')
+    assert done.returncode == 0, done.stderr
+    chat.time_passes(TEN_MINUTES_MS)
+    chat.is_online()
+    expect(chat.page.get_by_text("Nothing has been said here yet.")).to_be_visible()
+    assert line.requests("connect")[1]["resume"]["seq"] > 0
+    assert len(line.requests("chat.history")) == before + 1
+
+
+def test_what_is_asked_for_in_between_is_done_once_it_is_back(
+    visitor: Visitor, own_gateway: GatewayProcess
+) -> None:
+    chat, line = absent(visitor, own_gateway, reconnectAfterMs=TEN_MINUTES_MS, reconnectSpreadMs=0)
+    chat.do_with("Main", "Rename")
+    chat.page.keyboard.type("Another name")
+    chat.page.keyboard.press("Enter")
+    assert line.requests("sessions.patch") == []
+    chat.time_passes(TEN_MINUTES_MS)
+    chat.is_online()
+    expect(chat.chat_row("Another name")).to_be_visible()
+    assert len(line.requests("sessions.patch")) == 1

@@ -80,6 +80,7 @@ class Switchboard:
         self.swallows = ""  # requests for this method do not reach the gateway
         self.policy: dict[str, Any] = {}  # what a hello says in place of the gateway's own
         self.scopes: list[str] | None = None  # and what it grants
+        self.goodbye: dict[str, Any] = {}  # what the word before a restart says in place of the gateway's own
         self.refuses: dict[str, dict[str, Any]] = {}  # the error that requests for a method always have
         self.turns_away: list[tuple[int, str]] = []  # the closes that the next connections meet, at once
         self._doomed = ""
@@ -126,6 +127,9 @@ class Switchboard:
                 frame["payload"]["policy"].update(self.policy)
                 if self.scopes is not None:
                     frame["payload"]["auth"]["scopes"] = self.scopes
+                message = json.dumps(frame)
+            if frame.get("event") == "shutdown":
+                frame["payload"].update(self.goodbye)
                 message = json.dumps(frame)
             if frame.get("id") in doomed:
                 self.lost.append(frame)

@@ -146,7 +146,7 @@ def test_a_terminal_that_goes_ends_the_gateway() -> None:
         os.close(ours)
         assert gateway.process is not None
         assert gateway.process.wait(timeout=PATIENCE_S) == 0
-        assert gateway.decisions("stopping", signal="SIGHUP") != []
+        assert gateway.decisions("stopping", reason="SIGHUP") != []
 
 
 async def test_config_set_counts_at_once_and_says_what_does_not() -> None:

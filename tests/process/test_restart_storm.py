@@ -57,19 +57,22 @@ def config_of(provider: ProviderProcess, drain_ms: int) -> dict[str, Any]:
 
 
 class StockChatter:
-    """A reference client that says one thing after the other in a session of its own."""
+    """A reference client that says one thing after the other, in sessions of its own."""
 
-    def __init__(self, client: ReferenceClient, session: str) -> None:
+    def __init__(self, client: ReferenceClient, name: str) -> None:
         self._client = client
-        self.session = session
-        self.said: list[str] = []
+        self._name = name
+        self.said: dict[str, list[str]] = {}
+        """By session."""
 
     async def chat(self, ending: trio.Event) -> None:
         """Until then; what is lost on the way is sent again under its key."""
+        number = 0
         while not ending.is_set():
-            text = f"{self.session} says thing {len(self.said) + 1}"
-            self.said.append(text)
-            params = {"sessionKey": self.session, "message": text, "idempotencyKey": text}
+            number += 1
+            text, session = f"{self._name} says thing {number}", f"agent:main:{self._name}-{number // 50}"
+            self.said.setdefault(session, []).append(text)
+            params = {"sessionKey": session, "message": text, "idempotencyKey": text}
             while True:
                 if await self._sent(params):
                     break
@@ -119,7 +122,7 @@ async def stock_chatters(gateway: GatewayProcess, folder: Path) -> AsyncGenerato
                 platform="linux",
                 scopes=["operator.admin", "operator.read", "operator.write", "operator.pairing"],
             )
-            chatters.append(StockChatter(client, f"agent:main:stock{number}"))
+            chatters.append(StockChatter(client, f"stock{number}"))
         yield chatters
 
 
@@ -161,7 +164,8 @@ async def weather(
         found = await load.faults()
         for chatter in chatters:
             found += chatter.faults()
-            found += await history_faults(gateway, chatter.session, chatter.said)
+            for session, said in chatter.said.items():
+                found += await history_faults(gateway, session, said)
     return load, storm, found
 
 

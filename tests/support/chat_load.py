@@ -21,6 +21,8 @@ BEHAVIOURS: Final = ("", "", "SLOW=3", "SLOW=9", "PAUSE=0.3")
 PATIENCE_S: Final = 60.0
 # Without an event for so long, nothing is under way.
 _QUIET_S: Final = 0.5
+# Messages of one session, with their answers half of what one page of a history may hold.
+_SESSION: Final = 250
 _HISTORY: Final = 1000
 
 
@@ -38,7 +40,7 @@ class Sent:
 
 class ChatLoad:
     """`clients` of them, every other one of wire generation 3, every third with a device of its own; the
-    first `writers` write, each in a session of its own.
+    first `writers` write, each in sessions of its own.
     """
 
     def __init__(self, port: int, token: str, *, clients: int, writers: int, seed: int) -> None:
@@ -99,8 +101,8 @@ class ChatLoad:
                 ends = len(client.terminals.get(sent.run_id, ()))
                 if ends != 1 and not (ends == 0 and client.tally.unrecovered):
                     found.append(f"{client.name}: {sent.run_id} ended {ends} times")
-        for client in self._writers:
-            found += await self._history_faults(client)
+        for session in {sent.session: None for sent in self.sent}:
+            found += await self._history_faults(session)
         return found
 
     # --- writing
@@ -124,7 +126,8 @@ class ChatLoad:
         expected = f"You said: {text}"
         if behaviour.startswith("SLOW"):
             expected = "".join(f"word{word} " for word in range(1, int(behaviour.partition("=")[2]) + 1))
-        return Sent(f"{client.name}-{number}", f"agent:main:{client.name}", text, expected)
+        session = f"agent:main:{client.name}-{number // _SESSION}"
+        return Sent(f"{client.name}-{number}", session, text, expected)
 
     async def _send(self, client: LoadClient, sent: Sent) -> None:
         self.sent.append(sent)
@@ -146,14 +149,11 @@ class ChatLoad:
     def _heard(self) -> int:
         return sum(len(span.heard) for client in self.clients for span in client.ledger.spans)
 
-    async def _history_faults(self, client: LoadClient) -> list[str]:
+    async def _history_faults(self, session: str) -> list[str]:
         """The session must hold each message and its answer once, in the order in which they were sent."""
-        session = f"agent:main:{client.name}"
         wanted = [line for sent in self.sent if sent.session == session for line in _exchange(sent)]
-        if not wanted:
-            return []
         with trio.fail_after(PATIENCE_S):
-            found = await client.insist("chat.history", {"sessionKey": session, "limit": _HISTORY})
+            found = await self.clients[0].insist("chat.history", {"sessionKey": session, "limit": _HISTORY})
         said = [(message["role"], _text(message)) for message in found["messages"]]
         if said == wanted:
             return []
