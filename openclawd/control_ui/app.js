@@ -254,8 +254,9 @@ gateway.on("hello", async (hello, { firstTime, gapMs, restarted, recovered }) =>
   if (!current || firstTime) openSession(keyInAddress(), false);
   else follow(current.key, true);
   for (const key of outbox.keys) conversation(key); // what waits there is sent as well
+  const before = new Map([...conversations.keys()].map((key) => [key, sessions.get(key)]));
   sessions.start({ recovered }).then(() => {
-    if (recovered) for (const one of conversations.values()) one.compare(sessions.get(one.key));
+    if (recovered) for (const one of conversations.values()) one.compare(before.get(one.key), sessions.get(one.key));
   });
   devices.heardPresence(hello.snapshot?.presence);
   devices.refresh();

@@ -160,11 +160,11 @@ export class Conversation {
     return wasRunning && !this.busy && this.items().at(-1)?.kind === "user";
   }
 
-  /** What a gap hides though its events were told again: the session's row shows it. */
-  compare(row) {
-    if (!this.loaded || !this.#history.sessionId) return;
+  /** What a gap hides though its events were told again, the session's row shows: `before` and after it. */
+  compare(before, row) {
+    if (!this.loaded) return;
     const isKnown = (runId) => this.#runs.get(runId) || this.sending.find(runId);
-    if (row?.sessionId !== this.#history.sessionId || !(row.activeRunIds ?? []).every(isKnown)) this.load();
+    if (row?.sessionId !== before?.sessionId || !(row?.activeRunIds ?? []).every(isKnown)) this.load();
   }
 
   load() {

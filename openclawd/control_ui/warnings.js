@@ -5,7 +5,10 @@ import { sessionStore } from "./storage.js";
 const SEEN = "warnings-seen";
 
 // Where the health has sentences, and the command that tells more on the gateway's computer.
+// Where its text names a better one at its end, that is it.
 const COMMANDS = { configWarnings: "openclawd config validate", stateWarnings: "openclawd doctor" };
+
+const ADVICE = /; see: (openclawd [^;]+)$/;
 
 /** As a sentence reads: the gateway's own may begin and end in the middle of one. */
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?:]$/.test(text) ? "" : ".");
@@ -34,7 +37,7 @@ export class Warnings {
   heard(health) {
     this.#told = Object.entries(COMMANDS).flatMap(([member, command]) => {
       const texts = Array.isArray(health[member]) ? health[member].filter((text) => text && typeof text === "string") : [];
-      return texts.map((text) => ({ text: sentence(text), command }));
+      return texts.map((text) => ({ text: sentence(text.replace(ADVICE, "")), command: ADVICE.exec(text)?.[1] ?? command }));
     });
     const texts = this.#told.map(({ text }) => text);
     this.#keep(this.#seen.filter((text) => texts.includes(text)));

@@ -52,6 +52,8 @@ class Coordinator:
         self._preflight = preflight
         self._changed = changed
         self._pending: _Pending | None = None
+        # Shielded: whoever asked may leave, as others may have joined.
+        self._check_scope = trio.CancelScope(shield=True)
         self._asked = trio.Event()
         self._started = trio.Event()
         self._leaving = trio.Event()
@@ -92,6 +94,7 @@ class Coordinator:
         if self._move(Happening.STOP, f"stopping: {reason}", reason):
             self._leaving.set()
             self._stopping.set()
+            self._check_scope.cancel()
 
     async def request(self, wanted: RestartRequest) -> RestartTicket:
         """Restart, once the program to execute has proved itself. Raises RestartRefused.
@@ -123,9 +126,10 @@ class Coordinator:
         fields = {"reason": wanted.reason, "kind": wanted.kind, "delayMs": wanted.delay_ms}
         _log.info("restart requested", extra={"fields": fields})
         try:
-            # Whoever asked may leave; others may have joined.
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True) as self._check_scope:
                 pending.refusal = await self._preflight()
+            if self._check_scope.cancelled_caught:
+                pending.refusal = "the gateway is stopping"
         except Exception as error:  # noqa: BLE001  the fence: a check that fails inside has not passed
             _log.exception("check failed")
             pending.refusal = f"the new program could not be checked: {type(error).__name__}: {error}"
@@ -134,7 +138,8 @@ class Coordinator:
         if pending.refusal is not None:
             self._pending = None
             _log.error("restart cancelled", extra={"fields": {**fields, "problem": pending.refusal}})
-            self._changed(self.state, f"ready; restart cancelled: {pending.refusal}")
+            if self.state is State.READY:
+                self._changed(self.state, f"ready; restart cancelled: {pending.refusal}")
             raise RestartRefused(pending.refusal)
         self._asked.set()
         return RestartTicket(wanted.delay_ms, coalesced=False)

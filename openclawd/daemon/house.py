@@ -47,8 +47,11 @@ from openclawd.store.facts import Facts
 # two.
 DRAIN_TIMEOUT_S: Final = 2.0
 GOODBYE_TIMEOUT_S: Final = 2.0
-# Before a restart: for those in the middle of a request or a handshake, who are done in milliseconds.
+# Before a restart: for those in the middle of a request or a handshake, or behind with reading. Most need
+# milliseconds.
 FINISH_TIMEOUT_S: Final = 0.5
+# For a client's answer to its close frame, which it has then; a laptop that sleeps gives none.
+ANSWER_TIMEOUT_S: Final = 0.25
 # What a restart takes until somebody has been through one: stock's clients are told 1500.
 EXPECTED_MS: Final = 1000
 # How long the gateway needs for the handshake of one who comes back; so many moments there are to draw from.
@@ -181,14 +184,18 @@ class House:
         await self._parts.sessions.finish(self._parts.access.loaded.config.openclawd.restart.drain_ms / 1000)
 
     async def _hand_over(self, listeners: Listeners) -> Left:
+        """Everybody is served until those who are behind have caught up, as nobody shall wait for a restart
+        because somebody else reads slowly.
+        """
         stop_accepting(listeners)
         await self._parts.sessions.drain(DRAIN_TIMEOUT_S)
         self._parts.hub.publish(self._restart_notice())
-        with trio.move_on_after(GOODBYE_TIMEOUT_S):
-            await self._parts.clients.dismiss(SERVICE_RESTART)
         async with trio.open_nursery(strict_exception_groups=True) as finish_nursery:
             for reception in (self._network, self._local):
                 finish_nursery.start_soon(reception.finish, FINISH_TIMEOUT_S)
+            await self._parts.clients.catch_up(FINISH_TIMEOUT_S, SERVICE_RESTART)
+        with trio.move_on_after(GOODBYE_TIMEOUT_S):
+            await self._parts.clients.dismiss(SERVICE_RESTART, ANSWER_TIMEOUT_S)
         return Left(self._network.hand_over(), self._local.hand_over(), None)
 
     def _restart_notice(self) -> Event:

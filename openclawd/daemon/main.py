@@ -41,7 +41,6 @@ from openclawd.daemon.image import (
     Image,
     become,
     environment_of,
-    hold_signals_back,
     is_read_once,
     old_image,
     running_image,
@@ -58,7 +57,12 @@ from openclawd.daemon.notify import Notifier
 from openclawd.daemon.parts import Setting, now_ms
 from openclawd.daemon.preflight import preflight
 from openclawd.daemon.refusal import StartRefused
-from openclawd.daemon.signals import has_terminal, heed_signals, received_signals
+from openclawd.daemon.signals import (
+    has_terminal,
+    heed_signals,
+    keep_signals_for_the_next,
+    received_signals,
+)
 from openclawd.daemon.sockets import bind_tcp, probe_tcp
 from openclawd.daemon.supervisor import PartFailed
 from openclawd.daemon.watchdog import reported, watchdog_timeout_s
@@ -214,7 +218,7 @@ def _run(
                     left = await house.live(coordinator, started=partial(announce, coordinator))
                     signal_nursery.cancel_scope.cancel()
             if left is not None:
-                hold_signals_back()
+                await keep_signals_for_the_next()
             return coordinator, left
 
     def announce(coordinator: Coordinator) -> None:

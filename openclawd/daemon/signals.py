@@ -7,16 +7,20 @@ restart it, as they do stock gateways of either generation.
 
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final
 
 import trio
 
-from openclawd.daemon.image import let_signals_through
+from openclawd.daemon.image import hold_signals_back, let_signals_through
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 _RESTART: Final = (signal.SIGUSR1, signal.SIGUSR2)
+# Threads that wait for work take some in microseconds.
+_PATIENCE_S: Final = 1.0
 
 
 @contextmanager
@@ -32,7 +36,7 @@ def received_signals() -> Iterator[AsyncIterator[int]]:
     heeded = (*_STOP, *_RESTART) if nohup else (*_STOP, *_RESTART, signal.SIGHUP)
     for each in heeded:
         # Not SIG_IGN: that would drop what waits from the generation before, and outlive this one.
-        signal.signal(each, _nothing)
+        signal.signal(each, _too_late)
     with trio.open_signal_receiver(*heeded) as signals:
         let_signals_through()
         yield signals
@@ -58,8 +62,34 @@ async def heed_signals(
             stop(name)
 
 
-def _nothing(*_: object) -> None:
-    """For a signal that comes too late."""
+async def keep_signals_for_the_next() -> None:
+    """From here on signals wait for the next generation, whichever thread the kernel would give them to: of
+    those that do not hold them back it takes any (signal(7)), and execve(2) ends it with what it was told.
+    """
+    hold_signals_back()
+    others = threading.active_count() - 1
+    if not others:
+        return
+    together = threading.Barrier(others)
+    limiter = trio.CapacityLimiter(others)
+
+    def hold() -> None:
+        hold_signals_back()
+        # Nobody takes a second turn before each has had one.
+        with suppress(threading.BrokenBarrierError):
+            together.wait(_PATIENCE_S)
+
+    async with trio.open_nursery(strict_exception_groups=True) as thread_nursery:
+        for _ in range(others):
+            thread_nursery.start_soon(partial(trio.to_thread.run_sync, hold, limiter=limiter))
+
+
+def _too_late(number: int, _frame: object) -> None:
+    """For a signal that nobody here acts on any more: while signals are held back, one that reached another
+    thread waits with them for the next generation.
+    """
+    if number in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        signal.raise_signal(number)
 
 
 def has_terminal() -> bool:

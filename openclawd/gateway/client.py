@@ -17,7 +17,7 @@ import trio
 from openclawd.events.outbox import Outbox
 from openclawd.gateway.flusher import Flusher
 from openclawd.gateway.router import Router, Unauthorised
-from openclawd.gateway.wire import Wire, WireClosed, WireOverflow
+from openclawd.gateway.wire import CLOSE_PATIENCE_S, Wire, WireClosed, WireOverflow
 from openclawd.protocol.closes import NORMAL, REPEATED_UNAUTHORIZED, SLOW_CONSUMER, TOO_BIG, Close
 from openclawd.protocol.codec import NotJson
 from openclawd.protocol.errors import RequestError, invalid_request, unavailable
@@ -74,6 +74,7 @@ class Client:
     _unauthorised: int = 0
     _ending: Close | None = None
     _end_by: float = math.inf
+    _close_patience_s: float = CLOSE_PATIENCE_S
     _sending: trio.CancelScope | None = None
 
     @property
@@ -108,14 +109,23 @@ class Client:
         if self._ending is None:
             self._queue(frame, drop_if_slow=drop_if_slow)
 
-    def end(self, close: Close) -> None:
-        """Send what waits, for as long as `GOODBYE_GRACE_S`, then close. Returns at once."""
+    def end(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:
+        """Send what waits, for as long as `GOODBYE_GRACE_S`, then close, and wait `patience_s` for an answer.
+        Returns at once.
+        """
         if self._ending is None:
             self._ending = close
+            self._close_patience_s = patience_s
             self._end_by = trio.current_time() + GOODBYE_GRACE_S
             if self._sending is not None:
                 self._sending.deadline = min(self._sending.deadline, self._end_by)
             self._wake_writer()
+
+    def cut(self, close: Close) -> None:
+        """End it now, whatever waits; it does not read, so that no word would reach it either."""
+        self._ending = self._ending or close
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
 
     def _answer(self, payload: bytes) -> None:
         self._queue(text_frame(payload), drop_if_slow=False)
@@ -172,7 +182,7 @@ class Client:
             self._ending = SLOW_CONSUMER
         if self._ending is not None:
             self._writing = True  # nothing may follow a close frame
-            await self._wire.close(self._ending)
+            await self._wire.close(self._ending, self._close_patience_s)
             if self._nursery is not None:
                 self._nursery.cancel_scope.cancel()
 

@@ -1,12 +1,16 @@
 """Everybody who is admitted, so that the house can say goodbye to all of them."""
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import trio
 
 from openclawd.auth.scopes import NODE
 from openclawd.gateway.client import Client
+from openclawd.gateway.wire import CLOSE_PATIENCE_S
 from openclawd.protocol.closes import Close, invalidated
+
+_LOOK_AGAIN_S: Final = 0.01
 
 
 class Clients:
@@ -17,6 +21,7 @@ class Clients:
         self._empty = trio.Event()
         self._empty.set()
         self._closing: Close | None = None
+        self._patience_s = CLOSE_PATIENCE_S
         self._dropped_by_gone = 0
 
     def __len__(self) -> int:
@@ -33,7 +38,7 @@ class Clients:
     def add(self, client: Client) -> None:
         """A client was admitted; one that comes in the middle of the goodbye is part of it."""
         if self._closing is not None:
-            client.end(self._closing)
+            client.end(self._closing, self._patience_s)
         self._clients.add(client)
         if self._empty.is_set():
             self._empty = trio.Event()
@@ -68,9 +73,22 @@ class Clients:
             client.end(close(client))
         return len(leaving)
 
-    async def dismiss(self, close: Close) -> None:
-        """Send every client what waits for it, then close it; returns when all are gone."""
+    async def catch_up(self, within_s: float, close: Close) -> None:
+        """Let those for whom something waits now take it; who has not within that time is cut off."""
+        behind = {client for client in self._clients if client.buffered_bytes}
+        with trio.move_on_after(within_s):
+            while behind:
+                await trio.sleep(_LOOK_AGAIN_S)
+                behind = {client for client in behind if client.buffered_bytes and client in self._clients}
+        for client in behind:
+            client.cut(close)
+
+    async def dismiss(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:
+        """Send every client what waits for it, then close it, and wait `patience_s` for its answer to that;
+        returns when all are gone.
+        """
         self._closing = close
+        self._patience_s = patience_s
         for client in tuple(self._clients):
-            client.end(close)
+            client.end(close, patience_s)
         await self._empty.wait()

@@ -1,8 +1,11 @@
 """What the gateway needs of a WebSocket: whole messages in, finished frames out."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from openclawd.protocol.closes import Close
+
+# For a peer to answer our close frame.
+CLOSE_PATIENCE_S: Final = 2.0
 
 
 class WireClosed(Exception):
@@ -43,8 +46,10 @@ class Wire(Protocol):
     async def send(self, frames: bytes) -> None:
         """Write finished frames in one piece. Raises WireClosed. A cancelled call breaks the wire."""
 
-    async def close(self, close: Close) -> None:
-        """Close with a code and a reason, then the transport. Bounded in time, never raises."""
+    async def close(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:
+        """Close with a code and a reason, then the transport. A mute peer gets `patience_s` to answer. Never
+        raises.
+        """
 
     def admitted(self) -> None:
         """Lift the receive limit from what a stranger may send to what a client may send."""

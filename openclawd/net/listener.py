@@ -88,6 +88,8 @@ def _open(reception: Reception, handler: Handler, connection_nursery: trio.Nurse
 
 
 async def _accept_loop(listening: socket.socket, reception: Reception) -> None:
+    if listening.fileno() < 0:
+        return  # a stop came before the first round of the event loop
     listening.setblocking(False)
     while not reception.is_leaving():
         try:

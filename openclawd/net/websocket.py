@@ -12,7 +12,7 @@ import trio
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_server_stream
 from wsproto.utilities import LocalProtocolError
 
-from openclawd.gateway.wire import WireClosed, WireOverflow
+from openclawd.gateway.wire import CLOSE_PATIENCE_S, WireClosed, WireOverflow
 from openclawd.net.slots import Reached, Stage, unwatched
 from openclawd.net.stream import UpgradedStream
 from openclawd.protocol.closes import TOO_BIG, Close
@@ -21,8 +21,6 @@ from openclawd.protocol.websocket_frames import close_frame
 
 # The head is already here, so the library's part of the opening handshake is one write.
 ACCEPT_TIMEOUT_S: Final = 10.0
-# A mute peer gets this long to answer our close frame.
-CLOSE_TIMEOUT_S: Final = 2.0
 # Large messages arrive in pieces of this size; small reads make a 25 MiB message five times slower.
 RECEIVE_BUFFER: Final = 64 * 1024
 # Messages that may wait for the reader, so that pings are answered while a message is being handed over.
@@ -145,13 +143,13 @@ class TrioWebSocketWire:
         if not self._stream.close_sent:
             self._stream.write_last(close_frame(close))
 
-    async def close(self, close: Close) -> None:
+    async def close(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:
         """Say why, wait a little for the answer, then close the transport for certain."""
         if self._closing:
             return
         self._closing = True
         try:
-            with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+            with trio.move_on_after(patience_s, shield=True):
                 too_big = self._connection.closed is not None and self._connection.closed.code == 1009
                 if self._overflowed and not too_big:
                     # The reader has stopped on purpose, so the library's closing handshake cannot end.

@@ -1,7 +1,6 @@
 """What is wrong with the gateway is said above the conversation, calmly, for as long as it is wrong."""
 
 import json
-import signal
 from typing import Any
 
 import pytest
@@ -53,9 +52,6 @@ def test_a_warning_that_was_put_away_stays_away_until_it_is_another(
     chat.page.keyboard.press("Enter")
     expect(warnings(chat)).to_be_empty()
     expect(chat.composer).to_be_focused()
-    assert own_gateway.process is not None
-    own_gateway.process.send_signal(signal.SIGUSR1)
-    chat.until(lambda: len(own_gateway.decisions("admitted")) == 2)
     with chat.page.expect_event("websocket") as opened:
         chat.page.reload()
     opened.value.wait_for_event("framereceived", lambda text: '"event":"health"' in text)

@@ -272,3 +272,23 @@ async def test_every_state_is_told_in_words(
 
 async def _at_once() -> None:
     """Nothing is under way."""
+
+
+async def test_a_stop_waits_for_no_check(
+    coordinator: Coordinator, examiner: Examiner, words: list[str], autojump_clock: Clock
+) -> None:
+    examiner.takes_s = 20.0
+    began_s = trio.current_time()
+    async with trio.open_nursery() as asking_nursery:
+
+        async def ask() -> None:
+            with pytest.raises(RestartRefused, match="the gateway is stopping"):
+                await coordinator.request(WANTED)
+
+        asking_nursery.start_soon(ask)
+        await trio.sleep(1)
+        coordinator.stop("SIGTERM")
+        # As the nursery of the signals is, once clients have gone.
+        asking_nursery.cancel_scope.cancel()
+    assert trio.current_time() - began_s < 2
+    assert words[-1] == "stopping: SIGTERM"

@@ -32,6 +32,7 @@ from openclawd.config.syntax import Node, scan
 from openclawd.daemon.log import as_line
 from openclawd.gateway.connection import REFUSAL_TIMEOUT_S, serve_connection
 from openclawd.gateway.handshake import HANDSHAKE_TIMEOUT_S
+from openclawd.gateway.wire import CLOSE_PATIENCE_S
 from openclawd.methods.method import AnyParams
 from openclawd.methods.table import METHODS
 from openclawd.net.bearer import Bearers
@@ -41,7 +42,7 @@ from openclawd.net.refusal_log import RefusalLog
 from openclawd.net.routes import Assistant, PageConfig, Readiness, Routes
 from openclawd.net.static import Site
 from openclawd.net.stream import UpgradedStream
-from openclawd.net.websocket import CLOSE_TIMEOUT_S, accept_websocket
+from openclawd.net.websocket import accept_websocket
 from openclawd.protocol.codec import InvalidValue, NotJson, decode, encode, structure
 from openclawd.protocol.connect import ConnectParams
 from openclawd.protocol.frames import MalformedFrame, parse_request, response_error, response_ok
@@ -71,7 +72,7 @@ _SITE: Final = Path(__file__).parents[2] / "openclawd" / "control_ui"
 # RFC 6455 section 5.5: what a close frame has room for behind its code.
 _MAX_REASON_BYTES: Final = 123
 # No stranger stays longer, and nobody who has hung up.
-_ENDED_AFTER_S: Final = HANDSHAKE_TIMEOUT_S + REFUSAL_TIMEOUT_S + CLOSE_TIMEOUT_S + 1
+_ENDED_AFTER_S: Final = HANDSHAKE_TIMEOUT_S + REFUSAL_TIMEOUT_S + CLOSE_PATIENCE_S + 1
 # Long for a machine that has other things to do, short for a library that waits for ever.
 _ACCEPTED_AFTER_S: Final = 5
 # What `find_problems` says when it finds none.

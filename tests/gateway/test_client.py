@@ -430,7 +430,7 @@ class StuckWire:
     async def watch(self) -> None:
         await trio.sleep_forever()
 
-    async def close(self, close: Close) -> None:
+    async def close(self, close: Close, patience_s: float = 0.0) -> None:
         self.closed = trio.current_time(), close
 
 

@@ -15,7 +15,7 @@ from openclawd.gateway.router import Router
 from openclawd.methods.method import Method
 from openclawd.methods.services import Services
 from openclawd.net.websocket import TrioWebSocketWire
-from openclawd.protocol.closes import SERVICE_RESTART
+from openclawd.protocol.closes import SERVICE_RESTART, Close
 from openclawd.vitals.calls import CallCounts
 from tests.support.memory_socket import memory_socket
 
@@ -104,3 +104,42 @@ def test_what_was_dropped_for_a_client_still_counts_when_it_has_left() -> None:
     clients.remove(slow)
     assert clients.dropped_events == 7
     assert len(list(clients)) == 1
+
+
+@attrs.define(eq=False)
+class Reading:
+    """As much of a client as has to catch up: what waits for it, and whether it was cut off."""
+
+    buffered_bytes: int
+    cut_by: Close | None = None
+
+    def cut(self, close: Close) -> None:
+        self.cut_by = close
+
+
+async def test_who_takes_what_waits_in_time_is_not_cut_off_and_who_does_not_is(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    clients = Clients()
+    idle, slow, stuck = Reading(0), Reading(10), Reading(10)
+    for each in (idle, slow, stuck):
+        clients.add(cast(Client, each))
+
+    async def read() -> None:
+        await trio.sleep(0.3)
+        slow.buffered_bytes = 0
+
+    nursery.start_soon(read)
+    await clients.catch_up(0.5, SERVICE_RESTART)
+
+    assert [each.cut_by for each in (idle, slow, stuck)] == [None, None, SERVICE_RESTART]
+
+
+async def test_nobody_is_waited_for_when_nothing_waits_for_anybody(autojump_clock: MockClock) -> None:
+    clients = Clients()
+    clients.add(cast(Client, Reading(0)))
+    before_s = trio.current_time()
+
+    await clients.catch_up(0.5, SERVICE_RESTART)
+
+    assert trio.current_time() == before_s

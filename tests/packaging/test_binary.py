@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import ssl
 import subprocess
 import sysconfig
@@ -12,6 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+import trio
 
 import openclawd
 from tests.fake_provider import open_fake_provider
@@ -249,3 +251,40 @@ async def test_without_any_authorities_of_the_system_it_has_its_own_and_trusts_n
         config = provider_config(f"https://localhost:{provider.port}/v1")
         with frozen_gateway(elsewhere(binary, ":"), config) as gateway:
             assert "its certificate is not trusted" in await failed(gateway, "hello")
+
+
+# --- restarts
+
+
+async def test_a_restart_runs_what_the_link_leads_to_now_in_the_same_process(
+    installed: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(installed, tmp_path / "2", symlinks=True)
+    current = tmp_path / "current"
+    current.symlink_to(installed)
+    with frozen_gateway(current / "openclawd") as gateway:
+        assert gateway.process is not None
+        pid = gateway.process.pid
+        current.unlink()
+        current.symlink_to(tmp_path / "2")
+        restarted = gateway.command("gateway", "restart", "--json")
+        assert restarted.returncode == 0, restarted.stderr
+        assert json.loads(restarted.stdout)["generation"] == 2
+        assert str(await trio.Path(f"/proc/{pid}/exe").resolve()) == f"{tmp_path}/2/openclawd"
+        assert text_of((await asked(gateway, "hello"))["message"])
+        assert gateway.stop() == 0
+
+
+def test_a_version_that_cannot_start_is_not_run(installed: Path, tmp_path: Path) -> None:
+    current = tmp_path / "current"
+    current.symlink_to(installed)
+    with frozen_gateway(current / "openclawd") as gateway:
+        current.unlink()
+        shutil.copytree(installed, current, symlinks=True)
+        library = next((current / "_internal").glob("libpython*"))
+        library.write_bytes(b"half an update")
+        refused = gateway.command_of(installed / "openclawd", "gateway", "restart")
+        assert refused.returncode == 1
+        assert "libpython" in refused.stderr, refused.stderr
+        assert gateway.command_of(installed / "openclawd", "health").returncode == 0
+        assert gateway.stop() == 0

@@ -112,6 +112,22 @@ def test_who_has_connected_and_said_nothing_yet_is_kept_over_the_restart() -> No
         assert silent.recv(100).startswith(b"HTTP/1.1 200")
 
 
+async def test_a_client_that_sleeps_and_one_that_does_not_read_hold_nobody_up() -> None:
+    with gateway_process() as gateway:
+        async with wire_client(gateway.port) as asleep, wire_client(gateway.port) as stuck:
+            # Neither of them reads any more, nor answers a close frame.
+            await asleep.connect(token=TOKEN)
+            await stuck.connect(token=TOKEN)
+            for _ in range(60):
+                await stuck.request("config.schema")
+            async with wire_client(gateway.port) as client:
+                await client.connect(token=TOKEN)
+                await trio.to_thread.run_sync(restart, gateway)
+                assert (await client.closed())[0] == 1012
+            codes = [line["closeCode"] for line in gateway.decisions("left")]
+            assert codes == [1012] * 3
+
+
 def test_nobody_else_gets_the_lock_or_the_local_socket_between_two_generations() -> None:
     with gateway_process() as gateway:
         lock = gateway.state / "openclawd" / "gateway.lock"

@@ -70,8 +70,12 @@ class GatewayProcess:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the `openclawd` command against this state directory."""
+        return self.command_of(*self.program, *arguments)
+
+    def command_of(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """The same with another program."""
         return subprocess.run(
-            [*self.program, *arguments],
+            words,
             env=self._env(),
             capture_output=True,
             text=True,

@@ -24,7 +24,9 @@ export class WarningLines {
       h("div", { class: "warning-words" }, h("p", {}, text),
         h("details", {}, h("summary", {}, "What to do"),
           h("p", { class: "muted" }, "On the gateway's computer this tells more:"), commandLine(command))),
-      h("button", { type: "button", class: "btn", "aria-label": `Dismiss: ${text}`, onclick: () => this.#putAway(text) }, "Dismiss"));
+      h("button", {
+        type: "button", class: "icon", title: "Dismiss", "aria-label": `Dismiss: ${text}`, onclick: () => this.#putAway(text),
+      }, "×"));
   }
 
   #putAway(text) {

@@ -1,0 +1,65 @@
+"""Signals at the two moments at which nobody listens: before the handlers stand, and after they have gone."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.gateway_process import gateway_process
+
+pytestmark = pytest.mark.process
+
+ROOT = Path(__file__).parents[2]
+
+# As a generation at its end: there is a thread that waits for work and holds no signal back.
+BETWEEN_GENERATIONS = """
+import os, signal, sys, time
+import trio
+from openclawd.daemon.signals import keep_signals_for_the_next, received_signals
+
+async def end():
+    with received_signals():
+        await trio.to_thread.run_sync(int)
+        if sys.argv[1] == "held back everywhere":
+            await keep_signals_for_the_next()
+        else:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+trio.run(end)
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(0.05)
+os.execv(sys.executable, [sys.executable, "-c", "import signal; print(*signal.sigpending())"])
+"""
+
+
+@pytest.mark.parametrize("threads", ["held back everywhere", "one thread forgets"])
+def test_a_stop_that_comes_between_two_generations_is_kept_for_the_next(threads: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", BETWEEN_GENERATIONS, threads],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.stdout.strip() == "15", ended
+
+
+def test_a_stop_that_came_before_the_handlers_stood_is_a_clean_stop() -> None:
+    # As the next generation finds one.
+    hold = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {15}); os.kill(os.getpid(), 15)"
+    with gateway_process(start=False) as gateway:
+        gateway.program = (
+            sys.executable,
+            "-c",
+            f"{hold}; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])",
+            *gateway.program[1:],
+        )
+        gateway.start(wait=False)
+        assert gateway.process is not None
+        assert gateway.process.wait(15) == 0, gateway.output
+        gateway.process = None
+        assert signal.Signals.SIGTERM.name in gateway.decisions("stopping")[0]["reason"]
