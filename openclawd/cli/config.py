@@ -68,15 +68,20 @@ def _at(document: object, path: str) -> object:
 def _validate(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     import attrs
 
+    from openclawd.config.last_good import lost_since_good
     from openclawd.config.load import load_config
     from openclawd.config.paths import resolve_paths
     from openclawd.config.problems import ConfigError
     from openclawd.config.settings import Flags, resolve_settings
+    from openclawd.daemon.lock import running_pid
 
     paths = resolve_paths(environ)
     try:
         loaded = load_config(paths, environ)
         resolve_settings(loaded, environ, Flags())
+        running = running_pid(paths.lock_file) is not None
+        if (lost := lost_since_good(loaded, running=running)) is not None:
+            raise lost
     except ConfigError as error:
         if not arguments.json:
             for problem in error.problems:

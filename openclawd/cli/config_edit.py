@@ -67,8 +67,10 @@ def _edit(
     try:
         # A gateway that runs may be writing it, too.
         with alone_with(paths.config_file):
-            data = read_bytes(paths) or b""
+            found_data = read_bytes(paths)
+            data = found_data or b""
             text = decode_text(data)
+            _refuse_loss(paths, found_data)
             edited = edit(text, arguments.path.split("."))
             known = {(each.path, each.expected) for each in _problems(paths, text, environ)}
             found = _problems(paths, edited, environ)
@@ -100,6 +102,21 @@ def _edit(
     else:
         print(f"{paths.config_file} is written. {_in_force(reloaded)}")
     return ExitCode.OK
+
+
+def _refuse_loss(paths: "Paths", data: bytes | None) -> None:
+    """Raises ConfigError for a file that has lost its settings: what is set now would be all that is left."""
+    from openclawd.config.last_good import lost_since_good
+    from openclawd.config.load import load_data
+    from openclawd.config.reading import is_blank
+    from openclawd.daemon.lock import running_pid
+
+    if data is not None and not is_blank(data.decode(errors="replace").removeprefix("\ufeff")):
+        return
+    running = running_pid(paths.lock_file) is not None
+    lost = lost_since_good(load_data(paths, data), running=running)
+    if lost is not None:
+        raise lost
 
 
 def _reloaded(paths: "Paths") -> Mapping[str, Any] | None:

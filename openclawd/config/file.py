@@ -129,6 +129,10 @@ class ConfigFile:
             current = attrs.evolve(current, raw=raw)
             current = attrs.evolve(current, document=reading.parse(raw))
             loaded = self._loaded(raw)
+            now = attrs.evolve(loaded, exists=current.exists)
+            # A change of nothing would be all that is left.
+            if (lost := lost_settings(now, self._applied.document)) is not None:
+                raise lost
         except reading.NotReadable as error:
             return attrs.evolve(current, problems=(ConfigProblem("", None, str(error), error.line),))
         except ConfigError as error:

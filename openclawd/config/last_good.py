@@ -5,6 +5,7 @@ from starting: it starts with what it last went by, says so wherever people look
 when that is mended. The file itself is never touched.
 """
 
+import shlex
 from collections.abc import Mapping
 
 import attrs
@@ -43,10 +44,8 @@ def start_config(
     try:
         loaded = load_config(paths, environ)
         settings = resolve_settings(loaded, environ, flags)
-        if kept is not None and (loaded.exists or restarted):
-            known = load_text(paths, kept, environ).document
-            if (lost := lost_settings(loaded, known)) is not None:
-                raise lost
+        if (lost := lost_since_good(loaded, running=restarted)) is not None:
+            raise lost
     except UsageError:
         raise
     except ConfigError as error:
@@ -77,9 +76,27 @@ def lost_settings(loaded: LoadedConfig, known: Mapping[str, object]) -> ConfigEr
     if not known or not reading.is_blank(loaded.raw.removeprefix("\ufeff")):
         return None
     what = "is empty" if loaded.exists else "is gone"
-    return file_error(
-        loaded.paths, f"the file {what}, and had settings; write {{}} into it to have none, or put it back"
+    kept, file = (
+        shlex.quote(str(each)) for each in (loaded.paths.config_last_good, loaded.paths.config_file)
     )
+    return file_error(
+        loaded.paths,
+        f"the file {what}, and had settings; write {{}} into it to have none, or put it back: cp {kept} {file}",
+    )
+
+
+def lost_since_good(loaded: LoadedConfig, *, running: bool) -> ConfigError | None:
+    """The same by the last good text. Without a gateway that goes by it (`running`), a file that is not there
+    is meant to be gone.
+    """
+    kept = _kept(loaded.paths) if loaded.exists or running else None
+    if kept is None:
+        return None
+    try:
+        # What it says is all that matters: whether it could still be gone by is another question.
+        return lost_settings(loaded, reading.parse(kept))
+    except reading.NotReadable:
+        return None
 
 
 def keep_last_good(loaded: LoadedConfig) -> None:

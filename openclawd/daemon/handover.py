@@ -44,6 +44,8 @@ class Handover:
     """By the flag that gave them."""
 
     journal: MutableMapping[str, Any] | None = None
+    on_terminal: bool | None = None
+    """Whether it was started from one, which may have gone meanwhile."""
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -77,7 +79,7 @@ def receive(environ: MutableMapping[str, str]) -> Handover | None:
         return None
     try:
         return _read(int(named))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:
         _log.warning("handover not understood", extra={"fields": {"reason": str(error)}})
         return None
 

@@ -41,7 +41,11 @@ def running_image() -> Image:
     """The program of this process, as it was started; to be asked before the working directory changes."""
     # A frozen program's own words; of an interpreter's, also those that are for the interpreter.
     words = sys.argv if getattr(sys, "frozen", False) else sys.orig_argv
-    return image_of(words, Path.cwd(), os.environ.get("PATH"))
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:
+        folder = Path()  # was removed: what is named by a whole path is found all the same
+    return image_of(words, folder, os.environ.get("PATH"))
 
 
 def image_of(words: Sequence[str], folder: Path, search_path: str | None) -> Image:

@@ -71,6 +71,9 @@ from openclawd.store.database import open_database
 from openclawd.store.errors import StoreError
 from openclawd.store.facts import Facts
 
+# What flags may give that travels in the handover, in place of the command line.
+_SECRETS: Final = ("token", "password")
+
 # Nobody else may read what we write: the state holds conversations, the config a token.
 UMASK: Final = 0o077
 
@@ -90,8 +93,9 @@ def run(flags: Flags, environ: Mapping[str, str], *, verbose: bool = False, json
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     inherited = receive(os.environ)
     if inherited is not None:
-        # Their flags are not in our command line any more.
-        flags = attrs.evolve(flags, **inherited.secrets)
+        # Their flags are not in our command line any more. Another version may have more of them.
+        secrets = {name: inherited.secrets[name] for name in _SECRETS if name in inherited.secrets}
+        flags = attrs.evolve(flags, **secrets)
     try:
         flags = _read_pipes(flags)
         with ExitStack() as process:
@@ -165,8 +169,10 @@ def _run(
     process.callback(paths.socket.unlink, missing_ok=True)
 
     image = running_image()
-    on_terminal = has_terminal()
-    secrets = {name: value for name in ("token", "password") if (value := getattr(flags, name)) is not None}
+    on_terminal = inherited.on_terminal if inherited is not None else None
+    if on_terminal is None:
+        on_terminal = has_terminal()
+    secrets = {name: value for name in _SECRETS if (value := getattr(flags, name)) is not None}
 
     async def reload(house: House, coordinator: Coordinator) -> None:
         if coordinator.state is State.READY:
@@ -267,6 +273,7 @@ def _run(
         waiting_local=tuple(each.fileno() for each in left.waiting_local),
         secrets=secrets,
         journal=left.journal,
+        on_terminal=on_terminal,
     )
     log.close()
     _become(image, handover)

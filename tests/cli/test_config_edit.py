@@ -99,3 +99,20 @@ def test_a_file_that_is_no_json5_is_not_edited(shell: Shell) -> None:
     assert ran.code == 1
     assert "cannot be edited" in ran.err
     assert file.read_text() == "{ gateway: "
+
+
+@pytest.mark.parametrize("left", ["", "// the disk was full\n"])
+@pytest.mark.parametrize("edit", [("set", "ui.assistant.name", "Bob"), ("unset", "gateway.port")])
+def test_a_file_that_has_lost_its_settings_is_not_edited(
+    shell: Shell, left: str, edit: tuple[str, ...]
+) -> None:
+    file = shell.write_config(left)
+    kept = file.parent / "openclawd" / "config.last-good.json"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(CONFIG)
+    for words in (("config", *edit), ("config", "validate")):
+        ran = shell(*words)
+        assert ran.code == 78
+        assert "the file is empty, and had settings" in ran.out + ran.err
+        assert f"cp {kept} {file}" in ran.out + ran.err
+    assert file.read_text() == left

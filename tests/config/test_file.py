@@ -241,6 +241,19 @@ def test_a_broken_file_is_not_patched(make: Make) -> None:
 # --- what must not be lost
 
 
+@pytest.mark.parametrize("left", ["", "// the disk was full\n", None])
+def test_a_file_that_has_lost_its_settings_is_not_patched(make: Make, left: str | None) -> None:
+    file = make(SECRET)
+    path = file.applied.paths.config_file
+    path.unlink() if left is None else path.write_text(left)
+    with pytest.raises(ConfigError, match="had settings"):
+        patch(file, "{ui: {assistant: {name: 'x'}}}")
+    with pytest.raises(ConfigError, match="had settings"):
+        file.edit(lambda _: "{gateway: {auth: {token: 'NEW'}}}")
+    assert (path.read_text() if path.exists() else None) == left
+    assert [problem.text()[:8] for problem in file.read().problems] == ["the file"]
+
+
 def test_a_text_that_has_lost_most_of_the_settings_is_refused(make: Make) -> None:
     agents = ", ".join(f"{{id: 'agent-{number}', name: 'Somebody {number}'}}" for number in range(40))
     file = make(f"{{agents: {{list: [{agents}]}}, gateway: {{port: 1234}}}}")

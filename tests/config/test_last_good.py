@@ -98,3 +98,18 @@ def test_a_wrong_flag_is_nothing_that_another_file_would_mend(paths: Paths) -> N
     with pytest.raises(UsageError):
         start_config(paths, {}, Flags(bind="nowhere"))
     assert start_config(paths, {}, Flags(port=5)).settings.port == 5
+
+
+@pytest.mark.parametrize(
+    "kept", ["{gateway: {auth: {token: '${GONE_SINCE}'}}}", "{gateway: ", "{gateway: {prot: 1}}"]
+)
+def test_a_good_file_does_not_need_the_last_good_one(paths: Paths, kept: str) -> None:
+    paths.config_last_good.write_text(kept)
+    begun = started(paths)
+    assert (begun.settings.port, begun.problem) == (1234, None)
+
+
+def test_a_file_that_has_lost_its_settings_ends_in_the_command_that_brings_them_back(paths: Paths) -> None:
+    paths.config_file.write_text("")
+    problem = started(paths).problem
+    assert str(problem).endswith(f"cp {paths.config_last_good} {paths.config_file}")

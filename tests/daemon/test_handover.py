@@ -89,7 +89,7 @@ def test_fields_of_a_later_version_are_passed_over() -> None:
     assert received.generation == 7
 
 
-@pytest.mark.parametrize("named", ["", "x", "-1", "0", "2", "99999"])
+@pytest.mark.parametrize("named", ["", "x", "-1", "0", "2", "99999", "9" * 20])
 def test_a_number_that_is_no_document_is_as_none(named: str) -> None:
     assert receive({VARIABLE: named}) is None
 

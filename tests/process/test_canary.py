@@ -27,7 +27,8 @@ from tests.support.wire_client import Refused, WireClient, wire_client
 
 pytestmark = pytest.mark.process
 
-CONFIG: Final = frozenset(("state/openclaw.json", "state/openclawd/openclaw.json.bak"))
+LAST_GOOD: Final = "state/openclawd/config.last-good.json"
+CONFIG: Final = frozenset(("state/openclaw.json", "state/openclawd/openclaw.json.bak", LAST_GOOD))
 # Systemd keeps our output: then the link that the gateway prints has no token in it.
 SUPERVISED: Final = {"JOURNAL_STREAM": "8:12345"}
 # Statuses whose words are shown, and one whose words never are; what is tried again later is not among them.
@@ -246,9 +247,14 @@ async def test_no_secret_gets_out_whatever_happens() -> None:
             (gateway.state / "openclaw.json").write_text(
                 json.dumps({"gateway": {"auth": {"token": {"x": secret["refused-start"]}}, "prot": 1}})
             )
+            # With it, the gateway would start.
+            kept = gateway.state.parent / LAST_GOOD
+            last_good = kept.read_bytes()
+            kept.unlink()
             gateway.start(wait=False)
             assert gateway.process is not None
             assert gateway.process.wait(20) == 78
+            kept.write_bytes(last_good)
             trap.add_files(gateway.state.parent)
     finally:
         WireClient.heard = None

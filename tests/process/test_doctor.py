@@ -71,8 +71,11 @@ def test_it_says_for_people_what_happened_in_three_columns(well: GatewayProcess)
 
 
 def test_a_secret_that_has_changed_since_is_never_presented() -> None:
-    with gateway_process({"gateway": {"auth": {"token": STRONG}}}) as gateway:
-        (gateway.state / "openclaw.json").write_text(json.dumps({"gateway": {"auth": {"token": "f" * 48}}}))
+    # Else the gateway would go by the new one within a second.
+    config = {"reload": {"mode": "off"}, "auth": {"token": STRONG}}
+    with gateway_process({"gateway": config}) as gateway:
+        changed = {"gateway": config | {"auth": {"token": "f" * 48}}}
+        (gateway.state / "openclaw.json").write_text(json.dumps(changed))
         code, found = doctor(gateway)
         assert code == 1
         assert found["secret"]["verdict"] == "failed"

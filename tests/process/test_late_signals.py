@@ -1,9 +1,11 @@
 """Signals at the two moments at which nobody listens: before the handlers stand, and after they have gone."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,20 @@ def test_a_stop_that_came_before_the_handlers_stood_is_a_clean_stop() -> None:
         assert gateway.process.wait(15) == 0, gateway.output
         gateway.process = None
         assert signal.Signals.SIGTERM.name in gateway.decisions("stopping")[0]["reason"]
+
+
+def test_a_terminal_that_goes_away_between_two_generations_takes_the_gateway_with_it() -> None:
+    with gateway_process(start=False) as gateway:
+        terminal, its = pty.openpty()
+        gateway.start(terminal=its)
+        os.close(its)
+        assert gateway.process is not None
+        gateway.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + 15
+        while not gateway.decisions("handing over"):
+            assert time.monotonic() < deadline, gateway.output
+            time.sleep(0.005)
+        os.close(terminal)
+        assert gateway.process.wait(15) == 0, gateway.output
+        gateway.process = None
+        assert gateway.decisions("stopping")[-1]["reason"] == "SIGHUP"

@@ -287,3 +287,9 @@ async def test_a_program_that_cannot_start_cancels_the_restart_and_the_gateway_s
 
 def _is_final(frame: dict[str, Any]) -> bool:
     return frame.get("event") == "chat" and frame["payload"].get("state") == "final"
+
+
+def test_a_working_directory_that_was_removed_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    with gateway_process(shell=f"cd {tmp_path}/gone && rmdir {tmp_path}/gone") as gateway:
+        restart(gateway)

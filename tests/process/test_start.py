@@ -186,13 +186,16 @@ def test_a_part_that_fails_again_and_again_ends_the_process_with_a_sentence_and_
         gateway.start()
         gateway.stop()
         with sqlite3.connect(gateway.state / "openclawd" / "openclawd.sqlite3") as database:
-            database.execute("DROP TABLE runs")
+            database.execute(
+                "INSERT INTO runs (run_id, session_key, session_id, kind, state, accepted_at_ms)"
+                " VALUES ('1', 'agent:main:main', '1', 'of no kind', 'queued', 1)"
+            )
         gateway.start(wait=False)
         assert gateway.process is not None
         code, said = gateway.process.wait(20), gateway.output
     assert code == 1
     assert "sessions failed 5 times within 60 s\n" in said
-    assert "no such table" in said.splitlines()[-1]
+    assert "'of no kind'" in said.splitlines()[-1]
     assert "fault in openclawd" not in said
 
 
