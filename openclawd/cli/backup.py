@@ -51,7 +51,9 @@ def _create(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         )
     target = Path(arguments.to).absolute() if arguments.to else paths.backups
     if target.is_dir() or not arguments.to:
-        target /= name_of(at_ms)
+        folder = target
+        while (target := folder / name_of(at_ms)).exists():
+            at_ms += 1000  # names tell seconds apart
     try:
         make_backup(
             Source(paths.database, belongings(paths), __version__), target, owner=paths.own_dir, now_ms=at_ms

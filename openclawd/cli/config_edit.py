@@ -132,12 +132,13 @@ def _in_force(reloaded: Mapping[str, Any] | None) -> str:
     if reloaded is None:
         return "It counts from the gateway's next start."
     if not reloaded.get("ok"):
-        return f"The running gateway does not go by it: {reloaded['error']['message']}"
+        error = reloaded["error"]
+        return "\n".join(
+            filter(None, (f"The running gateway does not go by it: {error['message']}", error.get("next")))
+        )
     if reloaded.get("problems"):
         return "\n".join(["The running gateway goes by it, but for this:", *reloaded["problems"]])
-    waiting, problems = reloaded.get("restartRequired", []), reloaded.get("problems")
-    if problems:
-        return f"The running gateway cannot go by all of it: {' '.join(problems)}"
+    waiting = reloaded.get("restartRequired", [])
     if not waiting:
         return "The running gateway goes by it."
     if reloaded.get("restarts"):

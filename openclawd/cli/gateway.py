@@ -218,7 +218,7 @@ def last_restart_of(found: Mapping[str, Any]) -> str | None:
 def refused_restart_of(found: Mapping[str, Any]) -> str | None:
     """Why a restart that was asked for since then did not happen."""
     problem = found.get("restartProblem")
-    return None if problem is None else f"refused: {problem} (openclawd gateway check)"
+    return None if problem is None else f"the last one was refused: {problem} (now: openclawd gateway check)"
 
 
 def _listening(found: Mapping[str, Any]) -> str | None:

@@ -45,6 +45,8 @@ def _health(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 ("sessions", snapshot.get("sessions", {}).get("count")),
                 ("last active", _last_active(snapshot)),
                 ("channels", ", ".join(snapshot.get("channelOrder", [])) or "none"),
+                *(("warning", each) for each in snapshot.get("configWarnings", [])),
+                *(("warning", each) for each in snapshot.get("stateWarnings", [])),
             ]
         )
     return ExitCode.OK if well else ExitCode.UNEXPECTED

@@ -122,11 +122,18 @@ class OwnGateway:
 
     def _read_config(self) -> Finding:
         from openclawd.cli.target import given_flags, settings_for
+        from openclawd.config.last_good import lost_since_good
+        from openclawd.config.load import load_config
+        from openclawd.daemon.lock import running_pid
 
         file = self._paths.config_file
         try:
             flags = given_flags(self._arguments) if not self._arguments.url else None
             self._settings = settings_for(self._paths, self._environ, flags)
+            loaded = load_config(self._paths, self._environ)
+            running = running_pid(self._paths.lock_file) is not None
+            if (lost := lost_since_good(loaded, running=running)) is not None:
+                raise lost
         except UsageError:
             raise
         except ConfigError as error:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_ENDED: Final = (
+    "The gateway ended in place of restarting: the new program could be executed, and did not start.\n"
+    "What it said is where the gateway's own output goes: a terminal, or journalctl --user -u openclawd"
+)
 _WHY: Final = "Why: openclawd logs"
 _REASON: Final = "openclawd gateway restart"
 # The answer comes once the next program has proved itself, which may take it 20 seconds.
@@ -136,7 +140,7 @@ def _look_once(paths: "Paths") -> Mapping[str, Any]:
         return _converse(paths, _look, _LOOK_TIMEOUT_MS)
     except NotRunning as gone:
         if running_pid(paths.lock_file) is None:
-            raise Failure("The gateway ended in place of restarting.", cure=_WHY) from gone
+            raise Failure(_ENDED, cure=_WHY) from gone
     except Failure:
         pass  # it closed the connection, as it goes
     return {}

@@ -150,7 +150,8 @@ class ConfigFile:
             _check_base(before, base_hash)
             text = self._whole(raw, before)
             self._loaded(text)
-            _refuse_loss(before, text)
+            # Where the file has lost its settings, they are those in force.
+            _refuse_loss(before, before.document or (self._applied.document if before.problems else {}), text)
             self._write(before, text)
             return self.read()
 
@@ -243,9 +244,9 @@ def _check_base(before: CurrentFile, base_hash: str | None) -> None:
         raise BaseHashStale
 
 
-def _refuse_loss(before: CurrentFile, text: str) -> None:
-    """Raises ConfigError for a text that has lost most of the settings."""
-    size, left = (len(orjson.dumps(each)) for each in (before.document, reading.parse(text)))
+def _refuse_loss(before: CurrentFile, known: Mapping[str, object], text: str) -> None:
+    """Raises ConfigError for a text that has lost most of the settings that are known."""
+    size, left = (len(orjson.dumps(each)) for each in (known, reading.parse(text)))
     if size >= _GUARDED_BYTES and left < size * _LEFT_AT_LEAST:
         sentence = (
             f"this text has {left} bytes of the {size} that the settings have, as if it were a part of them;"

@@ -76,12 +76,11 @@ def lost_settings(loaded: LoadedConfig, known: Mapping[str, object]) -> ConfigEr
     if not known or not reading.is_blank(loaded.raw.removeprefix("\ufeff")):
         return None
     what = "is empty" if loaded.exists else "is gone"
-    kept, file = (
-        shlex.quote(str(each)) for each in (loaded.paths.config_last_good, loaded.paths.config_file)
-    )
+    files = (loaded.paths.config_last_good, loaded.paths.config_file)
+    command = shlex.join(["cp", *map(str, files)])
     return file_error(
         loaded.paths,
-        f"the file {what}, and had settings; write {{}} into it to have none, or put it back: cp {kept} {file}",
+        f"the file {what}, and had settings; write {{}} into it to have none, or put it back: {command}",
     )
 
 

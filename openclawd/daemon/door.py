@@ -34,7 +34,7 @@ from openclawd.net.stream import UpgradedStream
 from openclawd.net.tls import TlsStream
 from openclawd.net.tls_handshake import accept_tls
 from openclawd.net.websocket import accept_websocket
-from openclawd.protocol.closes import BUSY, INTERNAL_ERROR
+from openclawd.protocol.closes import BUSY, INTERNAL_ERROR, SERVICE_RESTART
 
 # To whoever wants in while everybody is being sent home; stock v4 answers so, too.
 STOPPING: Final = (
@@ -106,7 +106,9 @@ class Door:
             upgraded = UpgradedStream(transport, head, trailing)
             del request, head, trailing  # not kept for as long as he stays
             async with accept_websocket(upgraded, reached=connection.reached) as wire:
-                connection.goodbye = lambda: wire.dismiss(BUSY)
+                connection.goodbye = lambda: wire.dismiss(
+                    SERVICE_RESTART if connection.is_leaving() else BUSY
+                )
                 try:
                     await serve_connection(wire, peer, self._desk, settled=connection.settled)
                 except Exception:

@@ -12,6 +12,7 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
@@ -115,6 +116,8 @@ def sockets_of(descriptors: Iterable[int]) -> list[socket.socket]:
 
 def _nameless_file() -> int:
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("openclawd-handover", os.MFD_CLOEXEC)
+        # A sandbox may forbid what the kernel has (seccomp(2)).
+        with suppress(OSError):
+            return os.memfd_create("openclawd-handover", os.MFD_CLOEXEC)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())

@@ -100,6 +100,10 @@ class Connection:
         self._turn.set()
         return True
 
+    def is_leaving(self) -> bool:
+        """See Reception.is_leaving."""
+        return self._reception.is_leaving()
+
     def settled(self) -> None:
         """It is a client's now; unless there is one too many, and it ends."""
         self._reception.settled(self)

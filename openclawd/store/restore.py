@@ -89,8 +89,15 @@ def finish(database: Path, word: str = DAMAGED) -> Path | None:
     restored = _restored(database)
     if not restored.exists():
         return None
-    aside = database.with_name(f"{database.name}.{word}-{moment(int(restored.stat().st_mtime * 1000))}")
     there = database.exists()
+    while True:
+        made_ms = int(restored.stat().st_mtime * 1000)
+        aside = database.with_name(f"{database.name}.{word}-{moment(made_ms)}")
+        if not (there and aside.exists()):
+            break
+        # Of another restore in the same second. The file says so: after a crash the log goes there, too.
+        later_s = made_ms / 1000 + 1
+        os.utime(restored, (later_s, later_s))
     log = log_of(database)
     if there:
         database.replace(aside)
@@ -119,7 +126,8 @@ def put_back(file: Path, content: bytes, *, owner: Path, now_ms: int) -> Path | 
     before is now, None when there was none. Raises StoreError.
     """
     file = Path(os.path.realpath(file))
-    aside = file.with_name(f"{file.name}.{FORMER}-{moment(now_ms)}")
+    while (aside := file.with_name(f"{file.name}.{FORMER}-{moment(now_ms)}")).exists():
+        now_ms += 1000
     making = file.with_name(f".{file.name}.restoring")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

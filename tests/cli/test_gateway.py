@@ -95,6 +95,13 @@ def test_health_is_told_in_a_few_lines(shell: Shell) -> None:
     assert "sessions     4\nlast active  agent:main:main, 1 min ago\nchannels     none\n" in ran.out
 
 
+def test_health_says_what_is_wrong(shell: Shell) -> None:
+    wrong = {"configWarnings": ["the file is empty"], "stateWarnings": ["the disk is full."]}
+    with answering("health", HEALTH | wrong).listening(socket=shell.socket):
+        ran = shell("health")
+    assert ran.out.endswith("warning      the file is empty\nwarning      the disk is full.\n")
+
+
 def test_health_as_json_is_what_the_gateway_said(shell: Shell) -> None:
     with answering("health", HEALTH).listening(socket=shell.socket):
         assert shell("health", "--json").json == HEALTH

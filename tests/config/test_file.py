@@ -264,6 +264,15 @@ def test_a_text_that_has_lost_most_of_the_settings_is_refused(make: Make) -> Non
     assert on_disk(file) == "{gateway: {port: 1234}}"
 
 
+def test_a_form_that_was_filled_in_while_the_file_was_empty_does_not_replace_the_settings(make: Make) -> None:
+    agents = ", ".join(f"{{id: 'agent-{number}', name: 'Somebody {number}'}}" for number in range(40))
+    file = make(f"{{agents: {{list: [{agents}]}}, gateway: {{port: 1234}}}}")
+    for broken in ("", "{agents: "):
+        file.applied.paths.config_file.write_text(broken)
+        (problem,) = refused(file, "{gateway: {port: 1234}}")
+        assert "as if it were a part of them" in problem
+
+
 def test_what_an_editor_saves_at_the_same_moment_stays(make: Make) -> None:
     file = make(SECRET)
     path = file.applied.paths.config_file

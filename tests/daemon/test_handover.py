@@ -36,6 +36,20 @@ def test_the_next_generation_receives_what_was_left() -> None:
     assert attrs.asdict(received, recurse=False) == attrs.asdict(EVERYTHING, recurse=False)
 
 
+def test_a_sandbox_that_forbids_files_in_memory_gets_one_without_a_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbidden(*_: object) -> int:
+        raise PermissionError("memfd_create")
+
+    monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
+
+    received = receive({VARIABLE: str(leave(EVERYTHING))})
+
+    assert received is not None
+    assert received.secrets == EVERYTHING.secrets
+
+
 def test_the_variable_is_taken_away_so_that_no_child_inherits_it() -> None:
     environ = {VARIABLE: str(leave(EVERYTHING)), "PATH": "/bin"}
 

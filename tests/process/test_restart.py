@@ -128,6 +128,14 @@ async def test_a_client_that_sleeps_and_one_that_does_not_read_hold_nobody_up() 
             assert codes == [1012] * 3
 
 
+async def test_who_has_not_signed_in_yet_is_told_of_the_restart_too() -> None:
+    with gateway_process() as gateway:
+        async with wire_client(gateway.port) as stranger:
+            await stranger.event("connect.challenge")
+            await trio.to_thread.run_sync(restart, gateway)
+            assert await stranger.closed() == (1012, "service restart")
+
+
 def test_nobody_else_gets_the_lock_or_the_local_socket_between_two_generations() -> None:
     with gateway_process() as gateway:
         lock = gateway.state / "openclawd" / "gateway.lock"

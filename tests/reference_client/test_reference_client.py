@@ -3,6 +3,7 @@ token, chats, follows sessions and comes back.
 """
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,34 @@ async def test_after_a_crash_it_comes_back_by_itself_and_sees_no_gap(
         kinds = {report["on"] for report in client.reports}
         assert not kinds & {"gap", "paused", "token cleared"}
         assert gateway.decisions("refused") == []
+
+
+async def test_over_planned_restarts_it_comes_back_by_itself_and_notices_nothing(
+    connected: Connecting, gateway: GatewayProcess
+) -> None:
+    async with connected() as client:
+        await client.hello()
+        assert gateway.process is not None
+        for number in range(4):
+            await chat(client, f"life {number}", f"life-{number}")
+            # In the middle of an answer, too.
+            late = {"sessionKey": MAIN, "message": "late", "idempotencyKey": f"late-{number}"}
+            await client.call("chat.send", late)
+            gateway.process.send_signal(signal.SIGUSR1)
+            goodbye = await client.event("shutdown")
+            assert (goodbye["reason"], goodbye["reauthenticate"]) == ("gateway restarting", True)
+            closed = await client.report("closed")
+            assert (closed["code"], closed["reason"]) == (1012, "service restart")
+            await client.hello()
+            waited = await client.call("agent.wait", {"runId": f"late-{number}", "timeoutMs": 10_000})
+            assert waited["status"] == "ok"
+        kinds = {report["on"] for report in client.reports}
+        assert not kinds & {"gap", "paused", "refused", "token cleared"}
+        assert gateway.decisions("refused") == []
+        asked = [message for message in (await client.projection())["messages"] if message["role"] == "user"]
+        assert [words(message) for message in asked] == [
+            text for number in range(4) for text in (f"life {number}", "late")
+        ]
 
 
 async def test_a_goodbye_names_its_reason(connected: Connecting, gateway: GatewayProcess) -> None:

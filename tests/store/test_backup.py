@@ -249,6 +249,21 @@ async def test_a_restore_that_is_cut_short_anywhere_is_finished_by_the_next_star
     assert len(kept) == 1
 
 
+async def test_two_restores_in_the_same_second_keep_both_databases_that_were_there(path: Path) -> None:
+    target = backed_up(path)
+    kept = []
+    for name in ("first", "second"):
+        async with open_database(path) as database:
+            await put(database, name)
+        prepare(target, path)
+        os.utime(path.with_name(f"{path.name}.restored"), (NOW_MS / 1000, NOW_MS / 1000))
+        aside = finish(path, FORMER)
+        assert aside is not None
+        kept.append(aside)
+    assert [facts(aside) for aside in kept] == [{"kept", "first"}, {"kept", "second"}]
+    assert facts(path) == {"kept"}
+
+
 def contents(path: Path) -> dict[Path, bytes]:
     return {each: each.read_bytes() for each in path.parent.glob("*.*")}
 
@@ -293,6 +308,9 @@ def test_a_small_file_comes_back_beside_the_one_that_was_there(tmp_path: Path) -
     aside = put_back(file, b"second", owner=tmp_path, now_ms=NOW_MS)
     assert aside is not None
     assert (aside.read_bytes(), file.read_bytes()) == (b"first", b"second")
+    again = put_back(file, b"third", owner=tmp_path, now_ms=NOW_MS)
+    assert again is not None
+    assert (aside.read_bytes(), again.read_bytes(), file.read_bytes()) == (b"first", b"second", b"third")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
