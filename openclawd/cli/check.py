@@ -71,25 +71,25 @@ def _findings(
     yield ok("program", program), ExitCode.OK
 
     from openclawd.daemon.check import check
+    from openclawd.daemon.preflight import PORT_WORD
 
     asked_by_gateway = getattr(arguments, "secrets_from_stdin", False)
-    flags = _flags(arguments, sys.stdin.read(_MAX_STDIN_CHARS) if asked_by_gateway else "{}")
-    for each in check(flags, environ, beside_running=asked_by_gateway):
+    given = _given(sys.stdin.read(_MAX_STDIN_CHARS) if asked_by_gateway else "{}")
+    port = given.get(PORT_WORD, "")
+    listening = int(port) if port.isdecimal() else None
+    for each in check(
+        _flags(arguments, given), environ, beside_running=asked_by_gateway, listening=listening
+    ):
         if each.problem is None:
             yield ok(each.name, each.said), ExitCode.OK
         else:
             yield failed(each.name, each.problem, each.cure), each.exit_code
 
 
-def _flags(arguments: argparse.Namespace, secrets_as_json: str) -> "Flags":
-    """What stands on the command line, and what does not because others could read it there."""
-    import attrs
-
-    from openclawd.cli.target import given_flags
-
-    flags = attrs.evolve(given_flags(arguments), bind=arguments.bind, auth=arguments.auth)
+def _given(as_json: str) -> Mapping[str, str]:
+    """What a gateway that asks tells about itself."""
     try:
-        given = json.loads(secrets_as_json)
+        given = json.loads(as_json)
     except ValueError:
         given = None
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
@@ -98,6 +98,16 @@ def _flags(arguments: argparse.Namespace, secrets_as_json: str) -> "Flags":
             cure="A person gives a file: openclawd gateway check --token-file FILE",
             exit_code=ExitCode.USAGE,
         )
+    return given
+
+
+def _flags(arguments: argparse.Namespace, given: Mapping[str, str]) -> "Flags":
+    """What stands on the command line, and what does not because others could read it there."""
+    import attrs
+
+    from openclawd.cli.target import given_flags
+
+    flags = attrs.evolve(given_flags(arguments), bind=arguments.bind, auth=arguments.auth)
     secrets = {name.replace("-", "_"): value for name, value in given.items()}
     # A gateway of a later version may have a flag that this one does not know.
     return attrs.evolve(flags, **{name: secrets[name] for name in _SECRETS if name in secrets})

@@ -44,10 +44,13 @@ class Checked:
     exit_code: ExitCode = ExitCode.OK
 
 
-def check(flags: Flags, environ: Mapping[str, str], *, beside_running: bool = False) -> Iterator[Checked]:
+def check(
+    flags: Flags, environ: Mapping[str, str], *, beside_running: bool = False, listening: int | None = None
+) -> Iterator[Checked]:
     """Each thing that a start with these flags needs, as far as it can be told beforehand.
 
-    `beside_running`: the one who asks has the port, so whether it could be had is not asked.
+    `beside_running`: the one who asks has the port, so whether it could be had is not asked; of another one
+    than that on which it says that it is `listening`, it is.
     """
     paths, loaded, settings = None, None, None
     try:
@@ -69,7 +72,9 @@ def check(flags: Flags, environ: Mapping[str, str], *, beside_running: bool = Fa
     has_port = beside_running or running_pid(paths.lock_file) is not None
     # Of port 0, whether the address is ours is all that can be asked.
     asked = attrs.evolve(settings, port=0) if has_port else settings
-    yield _checked("address", f"{settings.bind}, port {settings.port}", partial(probe_tcp, asked))
+    moves = listening is not None and settings.port not in (0, listening)
+    probe = partial(probe_tcp, settings, is_ours=False) if moves else partial(probe_tcp, asked)
+    yield _checked("address", f"{settings.bind}, port {settings.port}", probe)
     if settings.tls is not None:
         yield _checked("certificate", str(settings.tls.certificate), partial(check_certificate, settings.tls))
     if settings.control_ui.enabled and settings.control_ui.root is None:

@@ -184,7 +184,7 @@ def _run(
     async def live() -> tuple[Coordinator, Left | None]:
         coordinator = Coordinator(
             generation=inherited.generation if inherited is not None else 1,
-            preflight=partial(preflight, image.checking(), secrets),
+            preflight=partial(preflight, image.checking(), secrets, listening=settings.port or None),
             changed=notifier.changed,
         )
         # Handlers first: what came between two generations waits for them.

@@ -20,6 +20,8 @@ from openclawd.daemon.log_text import printable
 
 # Between these, a gateway and `gateway check` of another version speak: only ever added to.
 SECRETS_FLAG: Final = "--secrets-from-stdin"
+# Where the gateway that asks listens: another port has to be free.
+PORT_WORD: Final = "listening-port"
 # A check takes half a second; a machine that is short of memory takes its time.
 TIMEOUT_S: Final = 20.0
 # Of what it prints; a check that passes says a few hundred bytes.
@@ -45,13 +47,17 @@ _NOT_FOR_OTHERS: Final = frozenset(
 
 
 async def preflight(
-    argv: Sequence[str], secrets: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
+    argv: Sequence[str],
+    secrets: Mapping[str, str],
+    *,
+    listening: int | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> str | None:
     """Why the program could not start, in words; None when it could.
 
     `argv` is its command line, `gateway ... check`; `secrets` are the values of flags that are not in it
-    (`token`, `password-file`), which it gets through a pipe. Takes at most `timeout_s`, and leaves no process
-    behind.
+    (`token`, `password-file`), which it gets through a pipe; `listening` is our port. Takes at most
+    `timeout_s`, and leaves no process behind.
     """
     try:
         process = await trio.lowlevel.open_process(
@@ -68,7 +74,8 @@ async def preflight(
     told, complained = bytearray(), bytearray()
     try:
         with trio.move_on_after(timeout_s) as limit:
-            await _listen(process, orjson.dumps(dict(secrets)), told, complained)
+            given = dict(secrets) if listening is None else {**secrets, PORT_WORD: str(listening)}
+            await _listen(process, orjson.dumps(given), told, complained)
     finally:
         if process.returncode is None:
             _kill(process)

@@ -121,15 +121,15 @@ def _address_of(bound: socket.socket) -> tuple[str, int]:
             return "", 0
 
 
-def probe_tcp(settings: GatewaySettings) -> None:
-    """Raises StartRefused as `bind_tcp` would, but for a busy port, which may be our own."""
+def probe_tcp(settings: GatewaySettings, *, is_ours: bool = True) -> None:
+    """Raises StartRefused as `bind_tcp` would, but for a busy port that may be our own (`is_ours`)."""
     host = _hosts(settings)[0]
-    port = settings.port if settings.port <= _LAST_PRIVILEGED_PORT else 0
+    port = settings.port if settings.port <= _LAST_PRIVILEGED_PORT or not is_ours else 0
     try:
         with _socket_for(host) as probe:
             probe.bind((host, port))
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
+        if error.errno != errno.EADDRINUSE or not is_ours:
             raise _refused(host, settings.port, error) from None
 
 

@@ -1,6 +1,7 @@
 """`openclawd gateway restart`, `stop` and `check`, and what clients ask of a restart, on a real gateway."""
 
 import json
+import socket
 import sys
 import sysconfig
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -102,6 +103,23 @@ def test_with_a_broken_config_it_serves_on_and_says_why(gateway: GatewayProcess)
     assert (found["generation"], found["lifecycle"]) == (1, "ready")
     assert "gateway.port" in found["restartProblem"]
     assert gateway.decisions("restart cancelled")
+
+
+def test_a_port_that_somebody_else_has_is_not_moved_to(gateway: GatewayProcess) -> None:
+    gateway.stop()
+    config = gateway.state / "openclaw.json"
+    config.write_text(json.dumps({"gateway": {"port": gateway.port, "auth": {"token": TOKEN}}}))
+    # Without --port, which goes before the file.
+    gateway.start(shell='set -- "$1" "$2" "$3" "$4"')
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        busy = other.getsockname()[1]
+        config.write_text(json.dumps({"gateway": {"port": busy, "auth": {"token": TOKEN}}}))
+        ended = gateway.command("gateway", "restart")
+        assert (ended.returncode, status(gateway)["generation"]) == (1, 1)
+        assert f"Port {busy} on 127.0.0.1 is in use" in ended.stderr
+        assert status(gateway)["lifecycle"] == "ready"
+    assert gateway.command("gateway", "restart").returncode == 0
+    assert status(gateway)["port"] == busy
 
 
 def test_a_program_that_does_not_start_is_not_executed(linked: tuple[GatewayProcess, Path]) -> None:

@@ -180,7 +180,8 @@ async def test_over_planned_restarts_it_comes_back_by_itself_and_notices_nothing
         kinds = {report["on"] for report in client.reports}
         assert not kinds & {"gap", "paused", "refused", "token cleared"}
         assert gateway.decisions("refused") == []
-        asked = [message for message in (await client.projection())["messages"] if message["role"] == "user"]
+        history = (await client.call("chat.history", {"sessionKey": MAIN}))["messages"]
+        asked = [message for message in history if message["role"] == "user"]
         assert [words(message) for message in asked] == [
             text for number in range(4) for text in (f"life {number}", "late")
         ]
