@@ -164,7 +164,9 @@ export class Conversation {
   compare(before, row) {
     if (!this.loaded) return;
     const isKnown = (runId) => this.#runs.get(runId) || this.sending.find(runId);
-    if (row?.sessionId !== before?.sessionId || !(row?.activeRunIds ?? []).every(isKnown)) this.load();
+    // A session that was not there before began with what is shown here, or elsewhere.
+    const isAnother = before ? row?.sessionId !== before.sessionId : row && this.items().length === 0;
+    if (isAnother || !(row?.activeRunIds ?? []).every(isKnown)) this.load();
   }
 
   load() {

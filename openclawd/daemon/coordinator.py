@@ -112,13 +112,14 @@ class Coordinator:
         pending = self._pending
         if pending is None:
             return await self._examine(wanted, due_s)
-        await pending.examined.wait()
-        if pending.refusal is not None:
-            raise RestartRefused(pending.refusal)
-        # The sooner of the two; a later one would put off what somebody waits for.
+        # Before the wait, as the restart may begin at its end. The sooner of the two: a later one would put
+        # off what somebody waits for.
         pending.due_s = min(pending.due_s, due_s)
         pending.others.append(wanted)
         self._asked.set()
+        await pending.examined.wait()
+        if pending.refusal is not None:
+            raise RestartRefused(pending.refusal)
         return RestartTicket(delay_ms, coalesced=True)
 
     async def _examine(self, wanted: RestartRequest, due_s: float) -> RestartTicket:

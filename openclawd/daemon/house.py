@@ -162,6 +162,9 @@ class House:
             reloaded = await self._parts.access.reload()
         except ConfigError:
             return
+        except Exception:  # noqa: BLE001  the fence: a signal ends a gateway only if it says so
+            _log.exception("config not read")
+            return
         if reloaded.restart_required:
             keys = ", ".join(reloaded.restart_required)
             await self.restart(coordinator, RestartRequest(f"changed: {keys}", "config-reload"))

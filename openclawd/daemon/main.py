@@ -7,9 +7,8 @@ import os
 import resource
 import socket
 import sys
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -30,9 +29,11 @@ from openclawd.config.settings import (
 )
 from openclawd.daemon.access import not_used
 from openclawd.daemon.activation import given_sockets
+from openclawd.daemon.announcement import print_link
 from openclawd.daemon.certificate import Certificates, check_certificate
 from openclawd.daemon.certificate_names import certificate_names
 from openclawd.daemon.coordinator import Coordinator
+from openclawd.daemon.ending import failure_text, refuse
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.fd_store import FdStore
 from openclawd.daemon.handover import VARIABLE, Handover, leave, receive, sockets_of
@@ -45,10 +46,9 @@ from openclawd.daemon.image import (
     old_image,
     running_image,
 )
-from openclawd.daemon.launchd import job_name, start_command
+from openclawd.daemon.launchd import job_name
 from openclawd.daemon.lifecycle import State
 from openclawd.daemon.limits import limiter_key
-from openclawd.daemon.link import fragment, page_url
 from openclawd.daemon.local_socket import bind_local
 from openclawd.daemon.lock import state_lock
 from openclawd.daemon.log import configure_logging
@@ -56,7 +56,7 @@ from openclawd.daemon.log_file import LOG_NAME
 from openclawd.daemon.notify import Notifier
 from openclawd.daemon.parts import Setting, now_ms
 from openclawd.daemon.preflight import preflight
-from openclawd.daemon.refusal import StartRefused
+from openclawd.daemon.refusal import StartRefused, unwritable, writable
 from openclawd.daemon.signals import (
     has_terminal,
     heed_signals,
@@ -101,17 +101,17 @@ def run(flags: Flags, environ: Mapping[str, str], *, verbose: bool = False, json
         with ExitStack() as process:
             return _run(flags, environ, process, inherited, verbose=verbose, json_lines=json_lines)
     except UsageError as error:
-        return _refuse(ExitCode.USAGE, error.text(), environ)
+        return refuse(ExitCode.USAGE, error.text(), environ)
     except ConfigError as error:
-        return _refuse(ExitCode.CONFIG, error.text(), environ)
+        return refuse(ExitCode.CONFIG, error.text(), environ)
     except StartRefused as error:
-        return _refuse(error.exit_code, str(error), environ)
+        return refuse(error.exit_code, str(error), environ)
     except (StoreError, PartFailed, ExceptionGroup) as error:
         together = error if isinstance(error, ExceptionGroup) else ExceptionGroup("", [error])
         _, unforeseen = together.split((StoreError, PartFailed))
         if unforeseen is not None:
             raise
-        return _refuse(ExitCode.UNEXPECTED, "\n".join(dict.fromkeys(_sentences(error))), environ)
+        return refuse(ExitCode.UNEXPECTED, failure_text(error), environ)
 
 
 def _run(
@@ -126,13 +126,13 @@ def _run(
     paths = resolve_paths(environ)
     begun = start_config(paths, environ, flags, restarted=inherited is not None)
     loaded, settings = begun.loaded, begun.settings
-    with _ours(paths.own_dir):
+    with writable(paths.own_dir):
         paths.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         paths.own_dir.mkdir(mode=0o700, exist_ok=True)
-    with _ours(paths.lock_file):
+    with writable(paths.lock_file):
         held = inherited.lock if inherited is not None else None
         lock = process.enter_context(state_lock(paths.lock_file, now_ms=now_ms(), inherited=held))
-    with _ours(paths.log_dir / LOG_NAME):
+    with writable(paths.log_dir / LOG_NAME):
         # Once it runs, a log that cannot be written stops nothing.
         paths.log_dir.mkdir(mode=0o700, exist_ok=True)
         paths.log_dir.chmod(0o700)
@@ -163,7 +163,7 @@ def _run(
     for bound in tcp:
         process.callback(bound.close)
     certificates = _certificates(settings)
-    with _ours(paths.socket):
+    with writable(paths.socket):
         sockets = _sockets(tcp, paths, inherited)
     process.callback(sockets.unix.close)
     process.callback(paths.socket.unlink, missing_ok=True)
@@ -250,7 +250,7 @@ def _run(
         _log.info("ready", extra={"fields": fields})
         notifier.ready(f"listening on port {port}, {settings.bind}")
         if inherited is None:
-            _print_link(settings, host, port, environ, certificates)
+            print_link(settings, host, port, environ, certificates)
 
     try:
         coordinator, left = trio.run(
@@ -258,7 +258,7 @@ def _run(
         )
     except StoreError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NOT_OURS:
-            raise _unwritable(error.path, error.__cause__) from error
+            raise unwritable(error.path, error.__cause__) from error
         raise
     if left is None or coordinator.state is State.STOPPING:
         return ExitCode.OK
@@ -321,7 +321,7 @@ def _with_token(loaded: LoadedConfig, settings: GatewaySettings) -> tuple[Loaded
     try:
         loaded = ensure_token(loaded)
     except OSError as error:
-        raise _unwritable(loaded.paths.config_file, error) from error
+        raise unwritable(loaded.paths.config_file, error) from error
     _log.info("token made", extra={"fields": {"saved": str(loaded.paths.config_file)}})
     return loaded, attrs.evolve(settings, token=loaded.config.gateway.auth.token)
 
@@ -346,81 +346,3 @@ def _certificates(settings: GatewaySettings) -> Certificates | None:
     if settings.tls is None:
         return None
     return Certificates(settings.tls, partial(certificate_names, settings), now_ms)
-
-
-def _print_link(
-    settings: GatewaySettings,
-    host: str,
-    port: int,
-    environ: Mapping[str, str],
-    certificates: Certificates | None,
-) -> None:
-    """The dashboard's address, on stdout, with the token unless a supervisor keeps our output."""
-    if not settings.control_ui.enabled:
-        return
-    link = page_url(host, port, settings.control_ui.base_path, tls=certificates is not None)
-    if settings.auth_mode == "token" and settings.token is not None:
-        if _output_is_kept(environ):
-            link += "  (with its token: openclawd dashboard)"
-        else:
-            link += fragment(settings.token)
-    if certificates is not None:
-        link += f"\n  Certificate (SHA-256): {certificates.fingerprint}"
-    try:
-        print(f"\n  Dashboard: {link}\n", flush=True)
-    except OSError:
-        # Nobody reads (`openclawd gateway | true`); the gateway is no worse for that, and must not try again
-        # at its end.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-
-
-def _output_is_kept(environ: Mapping[str, str]) -> bool:
-    """Whether a supervisor collects our output: systemd.exec(5) JOURNAL_STREAM; launchd names its service."""
-    return bool(environ.get("JOURNAL_STREAM")) or job_name(environ) is not None
-
-
-@contextmanager
-def _ours(path: Path) -> Iterator[None]:
-    """Making `path` must succeed. Raises StartRefused."""
-    try:
-        yield
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> StartRefused:
-    return StartRefused(
-        ExitCode.CONFIG,
-        f"{path} cannot be written: {error.strerror or error}.\n"
-        "Give it to the user that runs the gateway, or choose another place:"
-        " OPENCLAW_STATE_DIR=/path openclawd gateway",
-    )
-
-
-def _sentences(error: BaseException) -> Iterator[str]:
-    """What went wrong and, of a part that failed for good, why."""
-    if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
-            yield from _sentences(each)
-    elif isinstance(error, StoreError | PartFailed):
-        yield str(error)
-        if isinstance(error, PartFailed) and error.__cause__ is not None:
-            yield from _sentences(error.__cause__)
-    else:
-        yield "".join(traceback.format_exception_only(error)).strip()
-
-
-def _refuse(code: ExitCode, text: str, environ: Mapping[str, str]) -> int:
-    print(text, file=sys.stderr, flush=True)
-    job = job_name(environ)
-    if code is not ExitCode.CONFIG or job is None:
-        return code
-    print(
-        f"Ending with {ExitCode.OK:d} in place of {code:d}, or launchd would start this again and again.\n"
-        f"When it is put right: {start_command(job, os.getuid())}",
-        file=sys.stderr,
-        flush=True,
-    )
-    return ExitCode.OK

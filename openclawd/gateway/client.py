@@ -162,7 +162,7 @@ class Client:
         """Send everything that waits; then, if the client has to go, close."""
         data = b""  # the wire kept what could not be written at once
         try:
-            while not self._outbox.overflowed:
+            while self._outbox.buffered_bytes and not self._outbox.overflowed:
                 deadline = min(trio.current_time() + STALL_TIMEOUT_S, self._end_by)
                 with trio.CancelScope(deadline=deadline) as self._sending:
                     await self._wire.send(data)

@@ -1,6 +1,6 @@
 """Everybody who is admitted, so that the house can say goodbye to all of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import Final
 
 import trio
@@ -75,13 +75,17 @@ class Clients:
 
     async def catch_up(self, within_s: float, close: Close) -> None:
         """Let those for whom something waits now take it; who has not within that time is cut off."""
-        behind = {client for client in self._clients if client.buffered_bytes}
+        behind = self._behind(self._clients)
         with trio.move_on_after(within_s):
             while behind:
                 await trio.sleep(_LOOK_AGAIN_S)
-                behind = {client for client in behind if client.buffered_bytes and client in self._clients}
-        for client in behind:
+                behind = self._behind(behind)
+        # Once more: one turn of the loop, in which a crowd is written to, may last longer than that.
+        for client in self._behind(behind):
             client.cut(close)
+
+    def _behind(self, among: Set[Client]) -> set[Client]:
+        return {client for client in among & self._clients if client.buffered_bytes}
 
     async def dismiss(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:
         """Send every client what waits for it, then close it, and wait `patience_s` for its answer to that;

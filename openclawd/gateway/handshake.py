@@ -53,8 +53,12 @@ async def hear(
     wire: Wire, peer: Peer, admission: Admission, *, nonce: str, now_ms: Callable[[], int]
 ) -> Heard | Left:
     """Challenge the peer, hear it, decide, and wait until the answer is due."""
-    facts = peer_facts(peer, admission.policy)
-    heard = Heard(refusals.handshake_timeout(facts), admission.policy)
+    policy = admission.policy
+
+    def facts() -> Facts:
+        return peer_facts(peer, policy)
+
+    heard: Heard | None = None
     try:
         with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
             challenge = {"nonce": nonce, "ts": now_ms(), "capabilities": CONNECT_CAPABILITIES}
@@ -63,16 +67,18 @@ async def hear(
             decision = admission.decide(Attempt(peer, nonce, request, now_ms()))
             heard = Heard(decision, admission.policy, request.id)
     except NotJson:
-        return Heard(refusals.not_json(facts), admission.policy)
+        return Heard(refusals.not_json(facts()), admission.policy)
     except MalformedFrame:
-        return Heard(refusals.malformed_frame(facts), admission.policy)
+        return Heard(refusals.malformed_frame(facts()), admission.policy)
     except WireOverflow:
-        return Heard(refusals.too_big(facts), admission.policy)
+        return Heard(refusals.too_big(facts()), admission.policy)
     except WireClosed as closed:
         if not closed.by_us:
-            return Left(facts, closed.code)
-        breach = refusals.protocol_breach(facts, Close(closed.code, closed.reason))
+            return Left(facts(), closed.code)
+        breach = refusals.protocol_breach(facts(), Close(closed.code, closed.reason))
         return Heard(breach, admission.policy, is_over=True)
+    if heard is None:
+        return Heard(refusals.handshake_timeout(facts()), policy)
     return await _held_back(wire, heard) if heard.decision.answer_after_ms else heard
 
 

@@ -172,15 +172,18 @@ async def _next_head(
         connection.receive_data(data)
     reached(Stage.OPEN)
     await turn()
-    with trio.move_on_after(HEAD_TIMEOUT_S):
-        while (event := connection.next_event()) is h11.NEED_DATA:
-            connection.receive_data(bytes(await stream.receive_some(RECEIVE_BYTES)))
-        if isinstance(event, h11.Request):
-            # Reads the end of a request without a body, so that a WebSocket's first bytes come out behind it.
-            if not _has_body(event):
-                connection.next_event()
-            return event
-    return None
+    event = connection.next_event()
+    if event is h11.NEED_DATA:
+        with trio.move_on_after(HEAD_TIMEOUT_S):
+            while event is h11.NEED_DATA:
+                connection.receive_data(bytes(await stream.receive_some(RECEIVE_BYTES)))
+                event = connection.next_event()
+    if not isinstance(event, h11.Request):
+        return None
+    # Reads the end of a request without a body, so that a WebSocket's first bytes come out behind it.
+    if not _has_body(event):
+        connection.next_event()
+    return event
 
 
 def _has_body(head: h11.Request) -> bool:

@@ -122,4 +122,4 @@ async def _serve_connection(connection: Connection, reception: Reception, handle
         _log.error("connection failed", exc_info=group)
     finally:
         reception.give_back(connection)
-        await trio.aclose_forcefully(connection.stream)
+        connection.stream.socket.close()

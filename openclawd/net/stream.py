@@ -40,6 +40,7 @@ class UpgradedStream(Stream):
         self._write_lock = trio.Lock()
         self._unwritten = b""
         self._broken = False
+        self._closed = False
         self.close_sent = False
         self._budget: int | None = None
         self._on_overflow: Callable[[], None] | None = None
@@ -161,6 +162,8 @@ class UpgradedStream(Stream):
 
     async def aclose(self) -> None:
         """Close the transport, after the frame that the peer is still owed."""
+        if self._closed:
+            return  # each who may have to close it does
         words = self._last_words() if self._last_words is not None else None
         try:
             if words is not None and not self._broken:
@@ -170,5 +173,5 @@ class UpgradedStream(Stream):
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
             pass
         finally:
-            self._broken = True
+            self._broken = self._closed = True
             await trio.aclose_forcefully(self._transport)

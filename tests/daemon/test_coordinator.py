@@ -74,6 +74,19 @@ async def test_who_joins_a_restart_is_remembered_beside_who_asked_for_it(
     assert coordinator.requests_in_force == [LATER, WANTED, draining]
 
 
+# Of what is ready at once trio runs either first.
+@pytest.mark.parametrize("_again", range(8))
+async def test_who_joins_during_the_check_is_remembered_too(
+    coordinator: Coordinator, nursery: trio.Nursery, autojump_clock: Clock, _again: int
+) -> None:
+    noted = RestartRequest("me too", "restart", session_key="agent:main:main", note="all is well")
+    nursery.start_soon(coordinator.request, WANTED)
+    await trio.testing.wait_all_tasks_blocked()
+    await coordinator.request(noted)
+    await coordinator.leaving()
+    assert coordinator.requests_in_force == [WANTED, noted]
+
+
 async def test_a_program_that_cannot_start_cancels_the_restart_and_says_why(
     coordinator: Coordinator, examiner: Examiner, words: list[str], autojump_clock: Clock
 ) -> None:

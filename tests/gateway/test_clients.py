@@ -135,6 +135,23 @@ async def test_who_takes_what_waits_in_time_is_not_cut_off_and_who_does_not_is(
     assert [each.cut_by for each in (idle, slow, stuck)] == [None, None, SERVICE_RESTART]
 
 
+async def test_who_took_what_waited_in_a_turn_of_the_loop_that_lasted_too_long_is_not_cut_off(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    clients = Clients()
+    reader = Reading(10)
+    clients.add(cast(Client, reader))
+
+    async def write_to_a_crowd() -> None:
+        reader.buffered_bytes = 0
+        autojump_clock.jump(1.0)
+
+    nursery.start_soon(write_to_a_crowd)
+    await clients.catch_up(0.5, SERVICE_RESTART)
+
+    assert reader.cut_by is None
+
+
 async def test_nobody_is_waited_for_when_nothing_waits_for_anybody(autojump_clock: MockClock) -> None:
     clients = Clients()
     clients.add(cast(Client, Reading(0)))

@@ -27,7 +27,7 @@ FULL: Final = bool(os.environ.get("OPENCLAWD_TEST_FULL"))
 STANDSTILL_S: Final = 60.0 if FULL else 3.0
 YEAR_S: Final = 365 * 86_400.0
 JUMPS: Final = pytest.mark.parametrize("jump_s", [YEAR_S, -3600.0, *([-YEAR_S, 3600.0] if FULL else [])])
-# What a password may take at most (requirements.md R1), three times.
+# What a password may take at most, three times.
 PASSWORD_S: Final = 3 * 6.0
 PASSWORD: Final = "correct horse"
 

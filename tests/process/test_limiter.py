@@ -30,7 +30,7 @@ MINUTE_AND_A_QUARTER_MS = 75_000
 # Ten tries, none of which comes back while a test runs, however busy the machine.
 SLOWLY = {"lockoutMs": 10 * 3_600_000}
 FOUR_TRIES = {"gateway": {"auth": {"password": PASSWORD, "rateLimit": {"maxAttempts": 4}}}}
-# The bounds of requirements.md for an owner who comes back, times three: this machine may be busy.
+# The bounds for an owner who comes back, times three: this machine may be busy.
 OWNER_S = 3 * 1.0
 PASSWORD_S = 3 * 6.0
 # Who is charged: programs of this machine as 127.0.0.1; what a proxy that is not trusted forwards, as that.

@@ -183,7 +183,8 @@ def test_nothing_is_left_open_that_the_first_generation_did_not_have() -> None:
         folder = Path(f"/proc/{pid}/fd")
         return sorted(str(each.readlink()).split(":")[0].split("-")[0] for each in folder.iterdir())
 
-    with gateway_process() as gateway:
+    # Looking for models on this machine takes a socket for a moment.
+    with gateway_process({"models": {"mode": "replace"}}) as gateway:
         assert gateway.process is not None
         restart(gateway)
         before = kinds(gateway.process.pid)

@@ -19,7 +19,7 @@ CRASHES = 20 if FULL else 3
 PATIENCE_S = 900.0 if FULL else 240.0
 # The system inside has these anyway.
 INSIDE = {Path("/usr")}
-# requirements.md R2, for a crash, times three.
+# What is promised for a crash, times three.
 CRASH_GAP_MS = 3 * 3000
 
 

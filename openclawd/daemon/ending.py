@@ -1,0 +1,44 @@
+"""The last words of a gateway that could not start or go on, and its exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+
+from openclawd.daemon.exit_codes import ExitCode
+from openclawd.daemon.launchd import job_name, start_command
+from openclawd.daemon.supervisor import PartFailed
+from openclawd.store.errors import StoreError
+
+
+def failure_text(error: BaseException) -> str:
+    """What went wrong, each thing once."""
+    return "\n".join(dict.fromkeys(_sentences(error)))
+
+
+def refuse(code: ExitCode, text: str, environ: Mapping[str, str]) -> int:
+    """Say why on stderr; the exit code, which is another under launchd."""
+    print(text, file=sys.stderr, flush=True)
+    job = job_name(environ)
+    if code is not ExitCode.CONFIG or job is None:
+        return code
+    print(
+        f"Ending with {ExitCode.OK:d} in place of {code:d}, or launchd would start this again and again.\n"
+        f"When it is put right: {start_command(job, os.getuid())}",
+        file=sys.stderr,
+        flush=True,
+    )
+    return ExitCode.OK
+
+
+def _sentences(error: BaseException) -> Iterator[str]:
+    """What went wrong and, of a part that failed for good, why."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _sentences(each)
+    elif isinstance(error, StoreError | PartFailed):
+        yield str(error)
+        if isinstance(error, PartFailed) and error.__cause__ is not None:
+            yield from _sentences(error.__cause__)
+    else:
+        yield "".join(traceback.format_exception_only(error)).strip()
