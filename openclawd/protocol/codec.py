@@ -6,9 +6,10 @@ The fast pass stops at the first fault and names nothing; a second pass, which o
 finds the words. JSON is RFC 8259: no NaN, no lone surrogates.
 """
 
+import types
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, Literal, TypeVar, cast, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import attrs
 import orjson
@@ -164,6 +165,23 @@ def _literal_hook(kind: Any, _converter: BaseConverter) -> Callable[[Any, Any], 
     return structure_literal
 
 
+def _is_union_of_scalars(kind: Any) -> bool:
+    return get_origin(kind) in (Union, types.UnionType) and set(get_args(kind)) <= {str, int, bool, float}
+
+
+def _scalars_hook(kind: Any, _converter: BaseConverter) -> Callable[[Any, Any], Any]:
+    # cattrs asks isinstance, and a bool is an int to it.
+    members = set(get_args(kind))
+    allowed = frozenset(members | {int} if float in members else members)
+
+    def structure_scalar(value: Any, _type: Any) -> Any:
+        if type(value) not in allowed:
+            raise _MismatchError
+        return value
+
+    return structure_scalar
+
+
 def _tuple_hook(kind: Any, converter: BaseConverter) -> Callable[[Any, Any], Any]:
     item_type = get_args(kind)[0]
     item_hook = _hook_for(item_type, converter)
@@ -229,6 +247,7 @@ def _strict_converter() -> OrjsonConverter:
         converter.register_structure_hook(kind, partial(_exactly, kind))
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_func(lambda kind: kind is object or kind is Any, lambda value, _: value)
+    converter.register_structure_hook_factory(_is_union_of_scalars, _scalars_hook)
     converter.register_structure_hook_factory(_generic(Literal), _literal_hook)
     converter.register_structure_hook_factory(_generic(tuple), _tuple_hook)
     converter.register_structure_hook_factory(_generic(Mapping), _mapping_hook)

@@ -42,6 +42,7 @@ class Sample:
     limit: NonNegativeInt | None = attrs.field(default=None, metadata={"maximum": 10})
     label: str | None = attrs.field(default=None, metadata={"nullable": True, "max_length": 3})
     either: str | bool | None = None
+    thread: str | int | None = None
     anything: object = None
 
 
@@ -107,6 +108,8 @@ def test_a_value_comes_in_and_goes_out_in_camel_case() -> None:
         ({"limit": 11}, "at /limit: must be <= 10"),
         ({"label": "long"}, "at /label: must NOT have more than 3 characters"),
         ({"either": 1}, "at /either: must match a schema in anyOf"),
+        ({"thread": False}, "at /thread: must match a schema in anyOf"),
+        ({"thread": 1.0}, "at /thread: must match a schema in anyOf"),
         ({"zzz": 1}, "at root: unexpected property 'zzz'"),
     ],
 )
@@ -176,6 +179,7 @@ wrong_or_right = st.fixed_dictionaries(
         "limit": st.integers(-1, 11) | any_json,
         "label": st.text(max_size=4) | any_json,
         "either": st.text() | st.booleans() | any_json,
+        "thread": st.text() | st.integers() | st.booleans() | any_json,
         "anything": any_json,
     },
 )
