@@ -3,7 +3,7 @@
 A restart is asked for by signals, clients, commands and the configuration, at any time and by several at
 once: requests for the same restart share it. Before anything is let go, the program that is to be executed
 proves in a process of its own that it could start; if it cannot, the restart is off, whoever asked is told
-why, and the gateway serves on. A stop goes before a restart until the clients are let go for one.
+why, and the gateway serves on. A stop goes before a restart, however far that has come.
 """
 
 import logging
@@ -90,7 +90,7 @@ class Coordinator:
             self._started.set()
 
     def stop(self, reason: str) -> None:
-        """End the gateway; again is harmless, and so is too late."""
+        """End the gateway; again is harmless."""
         if self._move(Happening.STOP, f"stopping: {reason}", reason):
             self._leaving.set()
             self._stopping.set()

@@ -1,9 +1,9 @@
 """What one generation of the process leaves to the next: its sockets, its lock, and what it remembered.
 
 A document in memory (memfd_create(2); where there is none, a file without a name), whose descriptor is
-inherited and named in the environment, beside the descriptors that it names itself. Nothing of it ever lies
-on the disk. The next generation may be another version, older or newer, so fields are only ever added, and
-each has a meaning when it is missing.
+inherited and named in the environment, beside the descriptors that it names itself. Nothing of it ever has
+a name on the disk. The next generation may be another version, older or newer, so fields are only ever
+added, and each has a meaning when it is missing.
 """
 
 import logging
@@ -32,7 +32,7 @@ class Handover:
     generation: int
     reason: str
     left_at_ms: int
-    """When the last client was let go (wall clock)."""
+    """When clients were told to go (wall clock)."""
 
     lock: int | None = None
     tcp: tuple[int, ...] = ()

@@ -85,6 +85,8 @@ class Left:
     waiting: Sequence[socket.socket]
     waiting_local: Sequence[socket.socket]
     journal: MutableMapping[str, Any] | None
+    at_ms: int
+    """When clients were told to go (wall clock)."""
 
 
 class House:
@@ -197,9 +199,10 @@ class House:
             for reception in (self._network, self._local):
                 finish_nursery.start_soon(reception.finish, FINISH_TIMEOUT_S)
             await self._parts.clients.catch_up(FINISH_TIMEOUT_S, SERVICE_RESTART)
+        at_ms = now_ms()
         with trio.move_on_after(GOODBYE_TIMEOUT_S):
             await self._parts.clients.dismiss(SERVICE_RESTART, ANSWER_TIMEOUT_S)
-        return Left(self._network.hand_over(), self._local.hand_over(), None)
+        return Left(self._network.hand_over(), self._local.hand_over(), None, at_ms)
 
     def _restart_notice(self) -> Event:
         last = self._parts.setting.restart.last_restart

@@ -265,7 +265,7 @@ def _run(
     handover = Handover(
         generation=coordinator.generation + 1,
         reason=coordinator.reason,
-        left_at_ms=now_ms(),
+        left_at_ms=left.at_ms,
         lock=lock,
         tcp=tuple(each.fileno() for each in sockets.tcp),
         unix=sockets.unix.fileno(),
