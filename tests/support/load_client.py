@@ -86,7 +86,7 @@ class LoadClient:
         while True:
             try:
                 socket = await LoadSocket.open(self._port)
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):  # the latter while it waits to be accepted
                 self.tally.refused_connects += 1
                 await trio.sleep(_REFUSED_PAUSE_S)
                 continue

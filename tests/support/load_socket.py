@@ -32,7 +32,9 @@ class LoadSocket:
 
     @classmethod
     async def open(cls, port: int) -> "LoadSocket":
-        """Raises ConnectionRefusedError when nobody listens, SocketClosed when somebody hangs up at once."""
+        """Raises ConnectionRefusedError when nobody listens, ConnectionResetError when who listened dies, and
+        SocketClosed when somebody hangs up at once.
+        """
         socket = trio.socket.socket()
         try:
             await socket.connect(("127.0.0.1", port))
