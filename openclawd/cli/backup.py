@@ -1,6 +1,7 @@
 """`openclawd backup`: make one now, see which there are."""
 
 import argparse
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,6 +55,12 @@ def _create(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         folder = target
         while (target := folder / name_of(at_ms)).exists():
             at_ms += 1000  # names tell seconds apart
+    elif not target.parent.is_dir():
+        # Often a slip of the pen: nobody would look there.
+        raise Failure(
+            f"--to {arguments.to}: there is no folder {target.parent}.",
+            cure=f"mkdir -p {shlex.quote(str(target.parent))}",
+        )
     try:
         make_backup(
             Source(paths.database, belongings(paths), __version__), target, owner=paths.own_dir, now_ms=at_ms
