@@ -43,10 +43,14 @@ class LoadSocket:
             socket.close()
             raise
         opened = cls(stream)
-        await opened._send(
-            f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n".encode()
-        )
+        try:
+            await opened._send(
+                f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n".encode()
+            )
+        except BaseException:
+            opened.abort()
+            raise
         return opened
 
     async def send(self, message: bytes) -> None:
