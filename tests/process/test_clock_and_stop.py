@@ -101,8 +101,9 @@ async def test_a_newcomer_who_connects_to_a_process_that_stands_still_is_let_in_
         async with trio.open_nursery() as nursery:
             nursery.start_soon(stand_still, gateway)
             await trio.sleep(STANDSTILL_S / 10)
-            with trio.fail_after(STANDSTILL_S + PASSWORD_S):
-                async with wire_client(gateway.port) as client:
+            patience_s = STANDSTILL_S + PASSWORD_S
+            with trio.fail_after(patience_s):
+                async with wire_client(gateway.port, patience_s=patience_s) as client:
                     assert (await client.connect(token=TOKEN))["type"] == "hello-ok"
 
 

@@ -261,6 +261,7 @@ async def wire_client(
     resource: str = "/",
     source: str | None = None,
     tls: ssl.SSLContext | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> AsyncGenerator[WireClient, None]:
     """An open WebSocket to `host:port`; the Host header is what the URL says, or `host_header`.
 
@@ -274,7 +275,7 @@ async def wire_client(
         stream = trio.SSLStream(transport, tls, server_hostname="localhost", https_compatible=True)
     try:
         async with trio.open_nursery() as reader_nursery:
-            with trio.fail_after(PATIENCE_S):
+            with trio.fail_after(patience_s):
                 socket = await wrap_client_stream(
                     reader_nursery,
                     stream,
