@@ -101,7 +101,8 @@ def _merged_by_id(base: list[Any], patch: list[Any], path: str, replaced: Collec
 def _ids(items: Sequence[object]) -> list[str] | None:
     """The ids of items that are objects and all have one."""
     ids = [item.get("id") if isinstance(item, Mapping) else None for item in items]
-    return [each for each in ids if isinstance(each, str)] if all(ids) else None
+    named = [each for each in ids if isinstance(each, str) and each]
+    return named if len(named) == len(ids) else None
 
 
 def _losing(
@@ -118,7 +119,7 @@ def _losing(
             elif (ids := _ids(before)) is None:
                 if not _holds(after, before):
                     yield here
-            elif not set(ids) <= {item.get("id") for item in after if isinstance(item, Mapping)}:
+            elif not set(ids) <= set(_ids(after) or ()):
                 yield here
             else:
                 yield from _losing_below(before, given, after, here)
@@ -132,8 +133,10 @@ def _losing(
 def _losing_below(before: list[Any], given: list[Any], after: list[Any], path: str) -> Iterator[str]:
     was, now = ({item["id"]: item for item in items} for items in (before, after))
     for item in given:
-        if isinstance(item, Mapping) and item.get("id") in was:
-            yield from _losing(was[item["id"]], item, now[item["id"]], f"{path}[]")
+        # A patch may say anything: an id that is a list names nothing.
+        name = item.get("id") if isinstance(item, Mapping) else None
+        if isinstance(name, str) and name in was:
+            yield from _losing(was[name], item, now[name], f"{path}[]")
 
 
 def _lists(value: object, path: str) -> Iterator[str]:

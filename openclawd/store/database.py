@@ -31,6 +31,7 @@ import trio
 
 from openclawd.store.errors import Damaged, StoreError, closed, from_sqlite, store_error
 from openclawd.store.integrity import mark
+from openclawd.store.migrations import Precautions
 from openclawd.store.opening import Opening, connect
 
 T = TypeVar("T")
@@ -59,9 +60,12 @@ class _Ticket(Generic[T]):
 class Database:
     """The way to the owner thread, open within `async with`."""
 
-    def __init__(self, path: Path, backups: Path | None = None) -> None:
+    def __init__(
+        self, path: Path, backups: Path | None = None, precautions: Precautions | None = None
+    ) -> None:
         self._path = path
         self._backups = backups
+        self._precautions = precautions
         self.trouble: StoreError | None = None
         """Why the last write failed, until one succeeds."""
         self.damage: Damaged | None = None
@@ -141,7 +145,7 @@ class Database:
 
     def _own(self) -> None:
         try:
-            opened = outcome.capture(connect, self._path, self._backups)
+            opened = outcome.capture(connect, self._path, self._backups, self._precautions)
             if isinstance(opened, outcome.Error):
                 self._opened.outcome = opened
                 return
@@ -154,7 +158,7 @@ class Database:
                     self._answer(batch)
                     if opening.full is not None and self.trouble is None:
                         opening.connection.close()
-                        opening = self._begin(connect(self._path, self._backups))
+                        opening = self._begin(connect(self._path, self._backups, self._precautions))
             finally:
                 opening.connection.close()
         except Exception:
@@ -269,10 +273,12 @@ class Database:
             logger.warning("the loop ended before its last writes were answered")
 
 
-def open_database(path: Path, backups: Path | None = None) -> Database:
+def open_database(
+    path: Path, backups: Path | None = None, precautions: Precautions | None = None
+) -> Database:
     """The state database, created or migrated, within `async with`; closed with every queued job done.
 
     The file is made 0600, which its -wal and -shm files copy. A damaged one is set aside, and the newest of
-    the `backups` (a folder) that is in order takes its place. StoreError if there is none, or it is newer.
+    the `backups` (a folder) that is in order takes its place. StoreError if there is none, or it is too new.
     """
-    return Database(path, backups)
+    return Database(path, backups, precautions)

@@ -52,11 +52,20 @@ def foreign(path: Path) -> StoreError:
 
 
 def newer(path: Path, found: int, known: int) -> StoreError:
-    """A later version of openclawd has been here."""
+    """A later version of openclawd has been here, and has done more than add."""
     return StoreError(
         path,
         f"the state database has schema {found}, this openclawd knows schemas up to {known}",
         "It was written by a newer openclawd: start that version again, or set the file aside to begin anew",
+    )
+
+
+def not_migrated(path: Path, number: int, error: sqlite3.Error) -> StoreError:
+    """A step of ours to a newer schema does not fit what is there; all of it was undone."""
+    return StoreError(
+        path,
+        f"the state database cannot be brought to schema {number} ({error}), and is as it was",
+        "Start the version before this one again: openclawd update rollback",
     )
 
 

@@ -27,7 +27,7 @@ from openclawd.store.integrity import (
     refuse_foreign,
 )
 from openclawd.store.kept import DAMAGED
-from openclawd.store.schema import migrate
+from openclawd.store.migrations import Precautions, migrate
 
 # Only a person with a SQLite shell can hold the lock; five seconds let a short look pass.
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -50,7 +50,7 @@ class Opening:
     full: StoreError | None = None
 
 
-def connect(path: Path, backups: Path | None) -> Opening:
+def connect(path: Path, backups: Path | None, precautions: Precautions | None = None) -> Opening:
     """Open the database, created or migrated; a damaged one is set aside, and the newest of the `backups` (a
     folder) that is in order takes its place. Raises StoreError when there is none, or it is newer than us.
     """
@@ -60,20 +60,22 @@ def connect(path: Path, backups: Path | None) -> Opening:
 
             finish(path)
         try:
-            return _connect(path, backups)
+            return _connect(path, backups, precautions)
         except Damaged as error:
             # Whether there is a backup or not: the next one must not take it for sound.
             with suppress(OSError):
                 mark(path)
             _restore(path, backups, error)
-            return _connect(path, backups)
+            return _connect(path, backups, precautions)
         except (DiskFull, DiskFailed) as error:
-            return attrs.evolve(_connect(path, backups, alone=True), full=error)
+            return attrs.evolve(_connect(path, backups, precautions, alone=True), full=error)
     except OSError as error:
         raise from_os(path, error) from error
 
 
-def _connect(path: Path, backups: Path | None, *, alone: bool = False) -> Opening:
+def _connect(
+    path: Path, backups: Path | None, precautions: Precautions | None, *, alone: bool = False
+) -> Opening:
     """`alone`: nobody else reads it, so that what SQLite shares in a file can be in memory."""
     try:
         before = look(path, had_backups=lambda: _has(backups))
@@ -106,7 +108,7 @@ def _connect(path: Path, backups: Path | None, *, alone: bool = False) -> Openin
             mark_of(path).unlink(missing_ok=True)
         elif before.unclean:
             checked = check_quickly(connection, path)
-        migrate(connection, path)
+        migrate(connection, path, precautions)
     except sqlite3.Error as error:
         connection.close()
         raise store_error(path, error) from error

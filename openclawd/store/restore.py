@@ -22,10 +22,10 @@ import orjson
 
 from openclawd.store.backup import DATABASE, FORMAT, MANIFEST, own_as, sync_folder
 from openclawd.store.backup_files import BackupFile, moment
-from openclawd.store.errors import Damaged, StoreError, from_os, newer
+from openclawd.store.errors import Damaged, StoreError, from_os
 from openclawd.store.integrity import check_wholly, log_of, mark_of, refuse_foreign
 from openclawd.store.kept import DAMAGED
-from openclawd.store.schema import MIGRATIONS
+from openclawd.store.migrations import refuse_newer
 
 FORMER: Final = "before-restore"
 # If it is damaged so often, the disk is: another copy would be damaged, too.
@@ -231,9 +231,7 @@ def _unpack(tar: tarfile.TarFile, target: Path) -> None:
 def _check(backup: Path, database: Path) -> None:
     try:
         with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-            schema = connection.execute("PRAGMA user_version").fetchone()[0]
-            if schema > len(MIGRATIONS):
-                raise newer(backup, schema, len(MIGRATIONS))
+            refuse_newer(connection, backup)
             refuse_foreign(connection, backup)
             check_wholly(connection, backup)
     except sqlite3.Error as error:

@@ -1,18 +1,27 @@
 """The tables, as numbered migrations; `PRAGMA user_version` says how many have been applied.
 
-A migration that has been released is never edited, and only adds: the version before it must still read
-what the version after it wrote, so that a trial of an update can be taken back. No STRICT tables and no
-RETURNING: SQLite 3.31 (the oldest that a Python 3.11 meets in practice) knows neither.
+A migration that has been released is never edited. It should only add, so that the version before it still
+reads and writes what the version after it made, and an update can be taken back at any time: new tables, new
+indexes that forbid nothing, new columns whose default is right for rows of a version that does not know them.
+(tests/store/test_additions.py holds each to it.) One that does more says `only_adds=False`: it is not made
+while its version is on trial, so that version has to serve on the schema before it, too.
+
+No STRICT tables and no RETURNING: SQLite 3.31 (the oldest that a Python 3.11 meets in practice) knows
+neither.
 """
 
-import sqlite3
-from pathlib import Path
 from typing import Final
 
-import orjson
+import attrs
 
-from openclawd.store.errors import newer
-from openclawd.store.message_facts import has_failed, opening_of, said_at
+
+@attrs.frozen(eq=False, repr=False)
+class Migration:
+    """One step of the schema. `only_adds`: a version that does not know it may still use the database."""
+
+    statements: tuple[str, ...]
+    only_adds: bool = True
+
 
 _FIRST: Final = (
     """
@@ -173,33 +182,6 @@ _INTERRUPTIONS: Final = (
     "CREATE INDEX system_events_of_session ON system_events (session_key, id)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
-    _FIRST,
-    _SETTINGS_AND_COSTS,
-    _LIMITS_AND_FACTS,
-    _INTERRUPTIONS,
+MIGRATIONS: Final = tuple(
+    Migration(statements) for statements in (_FIRST, _SETTINGS_AND_COSTS, _LIMITS_AND_FACTS, _INTERRUPTIONS)
 )
-
-
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the database to the newest schema, a transaction a step; StoreError if it is newer than us."""
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found > len(MIGRATIONS):
-        raise newer(path, found, len(MIGRATIONS))
-    # In Python: a SQLite may have been built without its JSON functions.
-    for name, function in (
-        ("opening_of", opening_of),
-        ("said_at", said_at),
-        ("has_failed", has_failed),
-    ):
-        connection.create_function(name, 1, lambda body, of=function: of(orjson.loads(body)))
-    for number, statements in enumerate(MIGRATIONS[found:], start=found + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number}")
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")

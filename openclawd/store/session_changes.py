@@ -39,8 +39,8 @@ def touch(connection: sqlite3.Connection, submission: Submission) -> str:
 def begin_again(connection: sqlite3.Connection, session_key: str, new_session_id: str) -> None:
     """Give a known session a new conversation, unless it is that already; what was chosen for it stays."""
     connection.execute(
-        "INSERT INTO former_conversations SELECT session_key, session_id FROM sessions"
-        " WHERE session_key = ? AND session_id <> ?",
+        "INSERT INTO former_conversations (session_key, session_id)"
+        " SELECT session_key, session_id FROM sessions WHERE session_key = ? AND session_id <> ?",
         (session_key, new_session_id),
     )
     connection.execute(

@@ -53,6 +53,11 @@ def test_null_removes() -> None:
     assert changed == ("gateway.auth.token",)
 
 
+@pytest.mark.parametrize("item", ["{id: ['main']}", "{name: 'no id'}", "{id: {}}"])
+def test_an_item_whose_id_is_none_makes_the_list_one_that_is_replaced(item: str) -> None:
+    assert "agents.list" in refusal(f"{{agents: {{list: [{{id: 'main'}}, {{id: 'two'}}, {item}]}}}}")
+
+
 def test_what_is_there_already_is_no_change() -> None:
     assert made(TEXT, parse("{gateway: {port: 1234}, tags: ['x', 'y']}"), ()) == (TEXT, ())
 
@@ -77,6 +82,7 @@ def test_items_of_a_list_are_known_by_their_ids() -> None:
         ("{tags: null}", "tags"),
         ("{agents: null}", "agents.list"),
         ("{agents: {list: [{id: 'main', skills: ['b']}]}}", "agents.list[].skills"),
+        ("{agents: {list: [{id: ['main']}]}}", "agents.list"),
     ],
 )
 def test_a_list_does_not_lose_items_unless_it_is_named(patch: str, path: str) -> None:

@@ -31,7 +31,8 @@ async def put(database: Database, name: str) -> None:
 
 def facts(path: Path) -> set[str]:
     with closing(sqlite3.connect(path)) as connection:
-        return {name for (name,) in connection.execute("SELECT name FROM facts")}
+        rows = connection.execute("SELECT name FROM facts WHERE name NOT LIKE 'schema.%'")
+        return {name for (name,) in rows}
 
 
 def backed_up(path: Path, *, now_ms: int = NOW_MS, along: dict[str, Path] | None = None) -> Path:

@@ -21,7 +21,8 @@ PAGE = 4096
 
 
 def names(connection: sqlite3.Connection) -> set[str]:
-    return {name for (name,) in connection.execute("SELECT name FROM facts")}
+    rows = connection.execute("SELECT name FROM facts WHERE name NOT LIKE 'schema.%'")
+    return {name for (name,) in rows}
 
 
 def unclean(path: Path) -> None:
