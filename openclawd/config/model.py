@@ -22,6 +22,10 @@ Count = NewType("Count", int)
 Span = NewType("Span", int)
 # how many to keep, 0 to 366
 Kept = NewType("Kept", int)
+# hours, 1 to 8 760 (a year)
+Hours = NewType("Hours", int)
+# "22:00-07:00": from the first to the second, which may be of the next day
+DayTimes = NewType("DayTimes", str)
 # a number, 0 or more
 Amount = NewType("Amount", float)
 # at least one character
@@ -335,6 +339,16 @@ class Env:
 
 
 @attrs.frozen(eq=False, repr=False)
+class Update:
+    """update; whoever is on `dev` gets what is on `beta`."""
+
+    UNREAD: ClassVar[Table] = stock_keys.UPDATE
+    OPEN: ClassVar[bool] = True
+
+    channel: Literal["stable", "beta", "dev"] = "stable"
+
+
+@attrs.frozen(eq=False, repr=False)
 class Restart:
     """openclawd.restart"""
 
@@ -352,12 +366,29 @@ class Backup:
 
 
 @attrs.frozen(eq=False, repr=False)
+class OwnUpdate:
+    """openclawd.update: where versions come from, how many are kept, how long a new one is watched before it
+    stays, and what is done by itself, and when. No `urls`: what this program was built with; `root`: a file,
+    in the place of what it was built with.
+    """
+
+    urls: tuple[HttpUrl, ...] = ()
+    root: Text | None = None
+    keep: Kept = Kept(3)
+    trial_ms: Span = Span(30_000)
+    auto: Literal["off", "check", "install"] = "off"
+    every_hours: Hours = Hours(24)
+    quiet_hours: DayTimes | None = None
+
+
+@attrs.frozen(eq=False, repr=False)
 class Own:
     """openclawd: the only section that stock does not know."""
 
     public_origin: Origin | None = None
     restart: Restart = Restart()
     backup: Backup = Backup()
+    update: OwnUpdate = OwnUpdate()
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -373,4 +404,5 @@ class Config:
     ui: Ui = Ui()
     logging: Logging = Logging()
     env: Env = Env()
+    update: Update = Update()
     openclawd: Own = Own()

@@ -35,6 +35,7 @@ _SCALARS: Final[Mapping[Any, Node]] = {
     model.Count: {"type": "integer", "minimum": 1},
     model.Span: {"type": "integer", "minimum": 0, "maximum": 300_000},
     model.Kept: {"type": "integer", "minimum": 0, "maximum": 366},
+    model.Hours: {"type": "integer", "minimum": 1, "maximum": 8_760},
 }
 _SHAPES: Final[Mapping[type, Node]] = {**_SCALARS, list: {"type": "array"}}
 _SECRET_REFERENCE: Final[Node] = {
@@ -101,6 +102,8 @@ def _object(kind: Any) -> Node:
             node["description"] = texts[field.name]
         if isinstance(field.default, bool | int | float | str):
             node["default"] = field.default
+        elif isinstance(field.default, tuple) and field.default:
+            node["default"] = list(field.default)
         properties[camel_case(field.name)] = node
     for key, shape in getattr(kind, "UNREAD", {}).items():
         properties[key] = {**_unread(shape), "description": UNREAD_HELP}

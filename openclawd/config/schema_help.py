@@ -17,6 +17,7 @@ HELP: Final[Mapping[type, Mapping[str, str]]] = {
         "ui": "How the assistant appears on the page.",
         "logging": "What is written to the log.",
         "env": "Variables that count where the environment has none.",
+        "update": "Which versions are for this gateway.",
         "openclawd": "The settings that OpenClaw does not know.",
     },
     model.Gateway: {
@@ -150,10 +151,21 @@ HELP: Final[Mapping[type, Mapping[str, str]]] = {
         "public_origin": "The origin under which people reach the page through a proxy.",
         "restart": "Restarts.",
         "backup": "Daily backups of conversations, devices and settings.",
+        "update": "Other versions of openclawd.",
     },
     model.Backup: {
         "keep": "For how many days a backup is kept; with 0 none is made.",
         "max_bytes": "How many bytes all of them may take together; the newest stays in any case.",
+    },
+    model.Update: {"channel": "stable, or beta for versions that are tried first; dev is beta here."},
+    model.OwnUpdate: {
+        "urls": "Where versions come from, tried in this order; empty: where this program was built to look.",
+        "root": "A file with the keys (TUF root metadata) that vouch for versions, for releases of your own.",
+        "keep": "How many versions stay installed; the current and the previous one do in any case.",
+        "trial_ms": "How long a new version is watched before it stays, in milliseconds.",
+        "auto": "What is done by itself: off, check for newer versions and tell, or install them.",
+        "every_hours": "How often that is, in hours.",
+        "quiet_hours": "When nothing is begun by itself, by the clock of the machine, like 22:00-07:00.",
     },
     model.Restart: {"drain_ms": "How long a restart waits for answers under way, in milliseconds."},
 }

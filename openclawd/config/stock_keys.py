@@ -23,9 +23,11 @@ ROOT: Final = _anything(
     """
     $schema accessGroups acp approvals attachments audio auth bindings broadcast browser canvasHost channels
     cli commands commitments crestodian cron diagnostics discovery hooks mcp media memory messages meta
-    nodeHost plugins proxy secrets security skills surfaces talk tools transcripts update web wizard worktrees
+    nodeHost plugins proxy secrets security skills surfaces talk tools transcripts web wizard worktrees
     """
 )
+
+UPDATE: Final[Table] = {"checkOnStart": bool, "auto": None}
 
 AUTH: Final[Table] = {
     "allowTailscale": bool,

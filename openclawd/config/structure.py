@@ -43,6 +43,8 @@ _SCALARS: Final[tuple[tuple[Any, Callable[[object], object]], ...]] = (
     (model.Count, values.count),
     (model.Span, values.span),
     (model.Kept, values.kept),
+    (model.Hours, values.hours),
+    (model.DayTimes, values.day_times),
     (model.Amount, values.amount),
     (model.Text, values.text),
     (model.HttpUrl, values.http_url),
@@ -62,6 +64,7 @@ _TEXTS: Final = frozenset(
         model.Address,
         model.Fingerprint,
         model.AgentId,
+        model.DayTimes,
         model.ModelChoice,
         Secret,
     }

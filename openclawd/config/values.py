@@ -9,6 +9,7 @@ _AGENT_ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # `openssl x509 -fingerprint -sha256` begins with the second.
 _FINGERPRINT_LABEL: Final = re.compile(r"^sha-?256(?: fingerprint)?\s*[:=]\s*", re.IGNORECASE)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_DAY_TIMES: Final = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII)
 # Stock's, for an id that has no letter which may stand in one.
 _DEFAULT_AGENT_ID: Final = "main"
 # No count and no price comes near; a larger one is no exact number to a client any more.
@@ -53,6 +54,18 @@ def span(value: object) -> int:
 
 def kept(value: object) -> int:
     return integer(value, 0, 366)
+
+
+def hours(value: object) -> int:
+    return integer(value, 1, 8_760)
+
+
+def day_times(value: object) -> str:
+    """From one time of the day to another one; the same twice would be never, or always."""
+    found = _DAY_TIMES.fullmatch(value) if isinstance(value, str) else None
+    if found is None or found[1] == found[2]:
+        raise Unfit('two times of the day like "22:00-07:00"')
+    return found[0]
 
 
 def amount(value: object) -> float:

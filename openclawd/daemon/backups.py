@@ -5,7 +5,9 @@ started. The first one is made soon after the first start. Each is a check of th
 """
 
 import logging
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +19,14 @@ from openclawd.config.paths import Paths
 from openclawd.store.backup_files import backups_in, name_of, surplus
 from openclawd.store.database import Database
 from openclawd.store.errors import Damaged, StoreError
+from openclawd.store.migrations import Precautions
 
 # A start has better things to do.
 FIRST_AFTER_S: Final = 60.0
 # The clock of the day may be set, and a laptop sleep.
 LOOK_EVERY_S: Final = 600.0
+# Before the state is changed for a new version nobody is served yet, and a trial waits fifteen seconds.
+MIGRATION_LIMIT_S: Final = 5.0
 DAY_MS: Final = 24 * 60 * 60 * 1000
 # The names in an archive are those in a state directory.
 _CONFIG: Final = "openclaw.json"
@@ -35,6 +40,51 @@ def belongings(paths: Paths) -> Mapping[str, Path]:
     own = (paths.identity_file, *(tls / name for name in ("gateway-cert.pem", "gateway-key.pem")))
     # The config has this name in the archive wherever it lies.
     return {_CONFIG: paths.config_file, **{str(each.relative_to(paths.state_dir)): each for each in own}}
+
+
+class _TooSlow(Exception):
+    """Clients wait."""
+
+
+def precautions(paths: Paths, wanted: Backup, *, on_trial: bool, now_ms: Callable[[], int]) -> Precautions:
+    """What is done before this version changes the state of the one before."""
+    if wanted.keep == 0:
+        return Precautions(only_adding=on_trial)
+    return Precautions(partial(backup_before_migration, paths, now_ms=now_ms), only_adding=on_trial)
+
+
+def backup_before_migration(
+    paths: Paths, *, now_ms: Callable[[], int], limit_s: float = MIGRATION_LIMIT_S
+) -> None:
+    """Make a backup of the state as the version before left it; in the thread of the caller. Raises Damaged.
+
+    Why there is none, if there is none, is in the log: what fails in a migration undoes itself, and this is
+    for a disk that fails in it.
+    """
+    from openclawd.store.backup import Source, make_backup
+
+    until_s = time.monotonic() + limit_s
+
+    def proceed() -> None:
+        if time.monotonic() > until_s:
+            raise _TooSlow(f"it would take longer than {limit_s:g} s")
+
+    at_ms = now_ms()
+    target = paths.backups / name_of(at_ms)
+    if target.exists():
+        # One of this very second.
+        return
+    source = Source(paths.database, belongings(paths), __version__)
+    try:
+        make_backup(source, target, owner=paths.own_dir, now_ms=at_ms, proceed=proceed)
+    except Damaged:
+        raise
+    except (StoreError, OSError, _TooSlow) as error:
+        fields = {"reason": str(error)}
+        _log.warning("no backup before the state is changed for a new version", extra={"fields": fields})
+    else:
+        fields = {"file": str(target)}
+        _log.info("backup made before the state is changed for a new version", extra={"fields": fields})
 
 
 class DailyBackups:

@@ -58,6 +58,7 @@ def services(parts: Parts) -> Services:
         connected_nodes=parts.clients.nodes,
         dismiss_device=parts.clients.dismiss_device,
         restart=parts.setting.restart,
+        updates=parts.updates,
     )
 
 
@@ -86,4 +87,5 @@ def _greeting(parts: Parts) -> Greeting:
         config_hash=config_hash,
         bundled_page=parts.setting.settings.control_ui.root is None,
         uptime_ms=parts.uptime_ms,
+        update_available=lambda: parts.updates.available,
     )

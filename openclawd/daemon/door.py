@@ -92,7 +92,7 @@ class Door:
             self._answers[response.status] += 1
             return response
 
-        async def upgrade(transport: Stream, request: Request, head: bytes, trailing: bytes) -> None:
+        async def upgrade(transport: Stream, request: Request, answer: bytes, trailing: bytes) -> None:
             if self._closed:
                 await transport.send_all(STOPPING)
                 return
@@ -103,8 +103,8 @@ class Door:
                 return
             _hint_at_secret_in_url(request)
             connection.goodbye = None
-            upgraded = UpgradedStream(transport, head, trailing)
-            del request, head, trailing  # not kept for as long as he stays
+            upgraded = UpgradedStream(transport, answer, trailing)
+            del request, answer, trailing  # not kept for as long as he stays
             async with accept_websocket(upgraded, reached=connection.reached) as wire:
                 connection.goodbye = lambda: wire.dismiss(
                     SERVICE_RESTART if connection.is_leaving() else BUSY

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.launchd import job_name, start_command
+from openclawd.daemon.on_trial import on_trial
 from openclawd.daemon.supervisor import PartFailed
 from openclawd.store.errors import StoreError
 
@@ -17,8 +18,11 @@ def failure_text(error: BaseException) -> str:
 
 
 def refuse(code: ExitCode, text: str, environ: Mapping[str, str]) -> int:
-    """Say why on stderr; the exit code, which is another under launchd."""
+    """Say why on stderr; the exit code, which is another under launchd and in a trial."""
     print(text, file=sys.stderr, flush=True)
+    if on_trial() is not None:
+        # After this one a supervisor starts the guard, which goes back; after the other one, nothing.
+        return ExitCode.UNEXPECTED
     job = job_name(environ)
     if code is not ExitCode.CONFIG or job is None:
         return code

@@ -6,7 +6,9 @@ cannot help there. launchd would not leave it alone, so there 0 takes its place 
 was interrupted ends with 128 plus the signal's number, as a shell would show it.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Final
 
 
 class ExitCode(IntEnum):
@@ -26,3 +28,17 @@ class ExitCode(IntEnum):
 
     CONFIG = 78
     """The config, the bind address or the auth settings are wrong. It does not pass by itself."""
+
+
+_MEANINGS: Final[Mapping[ExitCode, str]] = {
+    ExitCode.OK: "it was told to stop",
+    ExitCode.UNEXPECTED: "a fault; its last words say which",
+    ExitCode.USAGE: "its command line is wrong",
+    ExitCode.BUSY: "its port is taken, or another gateway has its state",
+    ExitCode.CONFIG: "the config, the bind address or the auth settings are wrong",
+}
+
+
+def meaning(code: int) -> str | None:
+    """What it means when a gateway ends so, in words; None for a code that is not ours."""
+    return _MEANINGS[ExitCode(code)] if code in _MEANINGS else None

@@ -103,6 +103,11 @@ class House:
         )
         self._door = Door(self._parts)
 
+    @property
+    def clients(self) -> int:
+        """Who is let in now, commands among them."""
+        return len(self._parts.clients)
+
     async def live(self, coordinator: Coordinator, *, started: Callable[[], None]) -> Left | None:
         """Start, serve until the coordinator says that it is enough, and end: what the next generation gets,
         None when there is to be none. `started` is called when all is ready.
@@ -130,6 +135,7 @@ class House:
                 house_nursery.start_soon(supervise, "certificate", certificates.keep_fresh)
             house_nursery.start_soon(supervise, "state watch", parts.state_watch.serve)
             house_nursery.start_soon(supervise, "backups", parts.backups.serve)
+            house_nursery.start_soon(supervise, "updates", parts.updates.serve)
             house_nursery.start_soon(supervise, "tick", self._tick)
             house_nursery.start_soon(supervise, "model discovery", self._discover_models)
             async with trio.open_nursery(strict_exception_groups=True) as door_nursery:

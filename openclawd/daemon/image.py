@@ -16,6 +16,8 @@ from typing import Final, NoReturn
 
 import attrs
 
+from openclawd.slots.carried import PROGRAM, carried
+
 # Every signal that means something to a gateway: one that came while nobody handles it would kill.
 HELD_BACK: Final = frozenset((signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT))
 _RUNNING: Final = Path("/proc/self/exe")
@@ -41,6 +43,9 @@ def running_image() -> Image:
     """The program of this process, as it was started; to be asked before the working directory changes."""
     # A frozen program's own words; of an interpreter's, also those that are for the interpreter.
     words = sys.argv if getattr(sys, "frozen", False) else sys.orig_argv
+    inside = carried()
+    if inside is not None:
+        words = [str(inside / PROGRAM), *words[1:]]
     try:
         folder = Path.cwd()
     except FileNotFoundError:
@@ -69,7 +74,10 @@ def old_image(image: Image) -> Image:
 
 def is_read_once(file: Path) -> bool:
     """Whether what a secret was read from cannot be read again: a pipe, as in `--token-file <(command)`."""
-    return file.exists() and not file.is_file()
+    try:
+        return file.exists() and not file.is_file()
+    except OSError:
+        return False  # who reads it says why it cannot be read
 
 
 def _without_secrets(words: Iterable[str], folder: Path) -> list[str]:

@@ -10,10 +10,14 @@ one before.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 # The name in the property list's `Sockets`.
 LISTENERS: Final = "Listeners"
+
+# Where the property lists of the machine's jobs lie.
+DAEMONS: Final = Path("/Library/LaunchDaemons")
 
 # What people start in the terminal of an app has the app's name: `application.com.example.Editor.1234.5678`.
 _APP: Final = "application."
@@ -25,10 +29,13 @@ def job_name(environ: Mapping[str, str]) -> str | None:
     return None if name in {"", "0"} or name.startswith(_APP) else name
 
 
-def start_command(name: str, uid: int) -> str:
-    """How a person starts the job again: launchctl(1) names it by its domain."""
-    domain = "system" if uid == 0 else f"gui/{uid}"
-    return f"launchctl kickstart {domain}/{name}"
+def start_command(name: str, uid: int, daemons: Path = DAEMONS) -> str:
+    """How a person starts the job again: launchctl(1) names it by its domain. A job of the machine may run as
+    anybody, and only root starts it.
+    """
+    if (daemons / f"{name}.plist").exists():
+        return f"{'sudo ' if uid else ''}launchctl kickstart system/{name}"
+    return f"launchctl kickstart gui/{uid}/{name}"
 
 
 def activated_descriptors(environ: Mapping[str, str]) -> list[int]:

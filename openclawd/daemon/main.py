@@ -30,6 +30,7 @@ from openclawd.config.settings import (
 from openclawd.daemon.access import not_used
 from openclawd.daemon.activation import given_sockets
 from openclawd.daemon.announcement import print_link
+from openclawd.daemon.backups import precautions
 from openclawd.daemon.certificate import Certificates, check_certificate
 from openclawd.daemon.certificate_names import certificate_names
 from openclawd.daemon.coordinator import Coordinator
@@ -54,9 +55,11 @@ from openclawd.daemon.lock import state_lock
 from openclawd.daemon.log import configure_logging
 from openclawd.daemon.log_file import LOG_NAME
 from openclawd.daemon.notify import Notifier
+from openclawd.daemon.on_trial import arm, disarm, on_trial, postpone, see_trial_through
 from openclawd.daemon.parts import Setting, now_ms
 from openclawd.daemon.preflight import preflight
 from openclawd.daemon.refusal import StartRefused, unwritable, writable
+from openclawd.daemon.serving import serving_words
 from openclawd.daemon.signals import (
     has_terminal,
     heed_signals,
@@ -174,6 +177,8 @@ def _run(
         on_terminal = has_terminal()
     secrets = {name: value for name in _SECRETS if (value := getattr(flags, name)) is not None}
 
+    trial = on_trial()
+
     async def reload(house: House, coordinator: Coordinator) -> None:
         if coordinator.state is State.READY:
             notifier.reloading("reading the configuration again")
@@ -189,8 +194,14 @@ def _run(
         )
         # Handlers first: what came between two generations waits for them.
         with received_signals() as signals:
-            told = reported(notifier, lambda: coordinator.state, watchdog_timeout_s(environ, os.getpid()))
-            async with told, open_database(paths.database, paths.backups) as database:
+            watchdog_s = watchdog_timeout_s(environ, os.getpid())
+            told = reported(
+                notifier, lambda: coordinator.state, watchdog_s, lambda: serving(house, coordinator)
+            )
+            care = precautions(
+                paths, loaded.config.openclawd.backup, on_trial=trial is not None, now_ms=now_ms
+            )
+            async with told, open_database(paths.database, paths.backups, care) as database:
                 setting = Setting(
                     loaded=loaded,
                     settings=settings,
@@ -211,6 +222,10 @@ def _run(
                     soon = signal_nursery.start_soon
                     soon(coordinator.serve)
                     soon(
+                        see_trial_through,
+                        lambda reason: house.restart(coordinator, RestartRequest(reason, "update")),
+                    )
+                    soon(
                         partial(
                             heed_signals,
                             signals,
@@ -221,16 +236,30 @@ def _run(
                             reload=None if on_terminal else lambda: soon(reload, house, coordinator),
                         )
                     )
-                    left = await house.live(coordinator, started=partial(announce, coordinator))
+                    left = await house.live(coordinator, started=partial(announce, house, coordinator))
                     signal_nursery.cancel_scope.cancel()
             if left is not None:
                 await keep_signals_for_the_next()
             return coordinator, left
 
-    def announce(coordinator: Coordinator) -> None:
+    def serving(house: House, coordinator: Coordinator) -> str:
+        nonlocal trial
+        # One that was none at the start is none later.
+        trial = on_trial() if trial is not None else None
+        return serving_words(
+            port=sockets.address[1],
+            bind=settings.bind,
+            clients=house.clients,
+            generation=coordinator.generation,
+            on_trial_from=trial.trial.from_version if trial is not None else None,
+            problem=coordinator.problem,
+        )
+
+    def announce(house: House, coordinator: Coordinator) -> None:
         # What was built until here lives as long as the process; collections need not look at it.
         gc.freeze()
         gc.set_threshold(*_COLLECTED_AFTER)
+        disarm()
         host, port = sockets.address
         fields: dict[str, object] = {
             "version": __version__,
@@ -248,7 +277,7 @@ def _run(
             )
             fields |= {"after": inherited.reason, "gapMs": coordinator.last_restart.gap_ms}
         _log.info("ready", extra={"fields": fields})
-        notifier.ready(f"listening on port {port}, {settings.bind}")
+        notifier.ready(serving(house, coordinator))
         if inherited is None:
             print_link(settings, host, port, environ, certificates)
 
@@ -261,6 +290,7 @@ def _run(
             raise unwritable(error.path, error.__cause__) from error
         raise
     if left is None or coordinator.state is State.STOPPING:
+        postpone()
         return ExitCode.OK
     handover = Handover(
         generation=coordinator.generation + 1,
@@ -294,6 +324,7 @@ def _become(image: Image, handover: Handover) -> None:
     """Be the next generation; returns only when that cannot be, which was said."""
     try:
         document = leave(handover)
+        arm()
         environ = environment_of(os.environ) | {VARIABLE: str(document)}
         become([image, old_image(image)], environ, [document, *handover.descriptors])
     except OSError as error:

@@ -44,6 +44,12 @@ class Notifier:
         self._serving = words
         self._send("READY=1", _status(words))
 
+    def serves(self, words: str) -> None:
+        """The gateway is ready as before, and `words` say how it is now; said again only when they differ."""
+        if words != self._serving:
+            self._serving = words
+            self._send(_status(words), patience_s=0.0)
+
     def changed(self, state: State, words: str) -> None:
         """The gateway is in another state; `words` say so to people."""
         match state:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from openclawd.daemon.limits import LimitKeeper
 from openclawd.daemon.policy import admission_policy, limit_rules
 from openclawd.daemon.sections import Sections
 from openclawd.daemon.state_watch import StateWatch
+from openclawd.daemon.update_program import running_installation, update_program
+from openclawd.daemon.updates import Updates
 from openclawd.events.hub import Hub
 from openclawd.events.subscriptions import Subscriptions
 from openclawd.gateway.clients import Clients
@@ -46,6 +49,7 @@ from openclawd.sessions.registry import Sessions
 from openclawd.store.conversations import Conversations
 from openclawd.store.database import Database
 from openclawd.store.devices import DeviceStore
+from openclawd.store.facts import Facts
 from openclawd.store.limits import LimitStore
 from openclawd.store.runs import RunQueue
 from openclawd.vitals.announcer import PresenceAnnouncer
@@ -168,6 +172,17 @@ class Parts:
         )
         self.state_watch = StateWatch(
             database, loaded.paths.database, self.backups, changed=self.health.request_refresh
+        )
+        self.updates = Updates(
+            version=__version__,
+            installation=running_installation(),
+            program=update_program(loaded.paths, os.environ),
+            config=lambda: self.access.loaded.config,
+            facts=Facts(database),
+            restart=setting.restart,
+            publish=self.hub.publish,
+            now_ms=now_ms,
+            local_time=datetime.now,
         )
         self.announcer = PresenceAnnouncer(
             self.presence, publish=self.hub.publish, health_version=lambda: self.health.version

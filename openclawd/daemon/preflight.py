@@ -33,7 +33,7 @@ _SHOWN_LINES: Final = 3
 # Whoever it started may hold its output open; nobody waits for that.
 _LAST_WORDS_S: Final = 0.5
 # What means the process that has it: whom systemd watches and hands sockets to, and what execve(2) carries.
-_NOT_FOR_OTHERS: Final = frozenset(
+NOT_FOR_OTHERS: Final = frozenset(
     (
         "LISTEN_FDNAMES",
         "LISTEN_FDS",
@@ -52,12 +52,15 @@ async def preflight(
     *,
     listening: int | None = None,
     timeout_s: float = TIMEOUT_S,
+    environ: Mapping[str, str] | None = None,
+    user: tuple[int, int] | None = None,
 ) -> str | None:
     """Why the program could not start, in words; None when it could.
 
     `argv` is its command line, `gateway ... check`; `secrets` are the values of flags that are not in it
-    (`token`, `password-file`), which it gets through a pipe; `listening` is our port. Takes at most
-    `timeout_s`, and leaves no process behind.
+    (`token`, `password-file`), which it gets through a pipe; `listening` is our port; `environ` is another
+    environment than ours, `user` another user (uid, gid). Takes at most `timeout_s`, and leaves no process
+    behind.
     """
     try:
         process = await trio.lowlevel.open_process(
@@ -65,9 +68,12 @@ async def preflight(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(),
+            env=_environment(os.environ if environ is None else environ),
             # Ctrl-C in our terminal is for us; and whatever it starts can be ended with it.
             start_new_session=True,
+            user=user[0] if user is not None else None,
+            group=user[1] if user is not None else None,
+            extra_groups=() if user is not None else None,
         )
     except OSError as error:
         return f"{argv[0]} cannot be run: {error.strerror or error}"
@@ -94,8 +100,8 @@ async def preflight(
     return reason if len(reason) <= _REASON_CHARS else f"{reason[:_REASON_CHARS]}…"
 
 
-def _environment() -> dict[str, str]:
-    return environment_of({name: text for name, text in os.environ.items() if name not in _NOT_FOR_OTHERS})
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    return environment_of({name: text for name, text in environ.items() if name not in NOT_FOR_OTHERS})
 
 
 async def _listen(process: trio.Process, secrets: bytes, told: bytearray, complained: bytearray) -> None:

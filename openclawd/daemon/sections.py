@@ -14,8 +14,8 @@ from openclawd.agents.catalog import Catalog
 from openclawd.agents.roster import Roster, roster
 from openclawd.config.load import LoadedConfig
 
-_LIVE: Final = ("agents", "models", "ui", "logging", "env")
-_OWN_LIVE: Final = frozenset({"backup", "restart"})
+_LIVE: Final = ("agents", "models", "ui", "logging", "env", "update")
+_OWN_LIVE: Final = frozenset({"backup", "restart", "update"})
 # Who gets in by it is for `access` to say.
 _OWN_ELSEWHERE: Final = frozenset({"publicOrigin"})
 _OWN: Final = "openclawd"

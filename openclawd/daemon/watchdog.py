@@ -27,6 +27,8 @@ from openclawd.daemon.notify import Notifier
 
 # How often the loop is looked at, if the watchdog does not want it sooner.
 _BEAT_S: Final = 1.0
+# How often it is told how we are, where that has changed: people look, programs do not.
+_TELL_EVERY_S: Final = 5.0
 # How often systemd is asked for more time, and for how much: three of them may be lost.
 _EXTEND_EVERY_S: Final = 5.0
 _EXTENSION_S: Final = 20.0
@@ -99,15 +101,17 @@ class Heart:
 
 @asynccontextmanager
 async def reported(
-    notifier: Notifier, state: Callable[[], State], timeout_s: float | None
+    notifier: Notifier, state: Callable[[], State], timeout_s: float | None, serving: Callable[[], str]
 ) -> AsyncIterator[None]:
-    """Keep systemd informed inside the block. `timeout_s` is the watchdog's, None without one."""
+    """Keep systemd informed inside the block. `timeout_s` is the watchdog's, None without one; `serving`
+    tells how a gateway that is ready is.
+    """
     if not notifier.listened_to:
         yield
         return
     failure: Exception | None = None
     async with trio.open_nursery(strict_exception_groups=True) as report_nursery:
-        report_nursery.start_soon(_report, notifier, state, timeout_s)
+        report_nursery.start_soon(_report, notifier, state, timeout_s, serving)
         try:
             yield
         except Exception as error:  # noqa: BLE001  raised below as it is, in no group
@@ -117,9 +121,11 @@ async def reported(
         raise failure
 
 
-async def _report(notifier: Notifier, state: Callable[[], State], timeout_s: float | None) -> None:
+async def _report(
+    notifier: Notifier, state: Callable[[], State], timeout_s: float | None, serving: Callable[[], str]
+) -> None:
     if timeout_s is None:
-        await _beat(notifier, state, None, Heart())
+        await _beat(notifier, state, None, Heart(), serving)
         return
     import faulthandler
 
@@ -130,16 +136,20 @@ async def _report(notifier: Notifier, state: Callable[[], State], timeout_s: flo
     beside = (heart, schedule.stuck_after_s, over)
     threading.Thread(target=observe, args=beside, name="watchdog", daemon=True).start()
     try:
-        await _beat(notifier, state, schedule, heart)
+        await _beat(notifier, state, schedule, heart, serving)
     finally:
         over.set()
 
 
 async def _beat(
-    notifier: Notifier, state: Callable[[], State], schedule: Schedule | None, heart: Heart
+    notifier: Notifier,
+    state: Callable[[], State],
+    schedule: Schedule | None,
+    heart: Heart,
+    serving: Callable[[], str],
 ) -> None:
     beat_s = schedule.beat_s if schedule is not None else _BEAT_S
-    pinged_s = extended_s = entered_s = trio.current_time()
+    pinged_s = extended_s = entered_s = told_s = trio.current_time()
     before = state()
     while True:
         due_s = trio.current_time() + beat_s
@@ -154,6 +164,9 @@ async def _beat(
         if wants_time(before, now_s - entered_s) and now_s - extended_s >= _EXTEND_EVERY_S:
             notifier.extend(_EXTENSION_S)
             extended_s = now_s
+        if before is State.READY and now_s - told_s >= _TELL_EVERY_S:
+            notifier.serves(serving())
+            told_s = now_s
 
 
 def observe(heart: Heart, stuck_after_s: float, over: threading.Event) -> None:

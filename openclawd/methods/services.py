@@ -151,6 +151,41 @@ class Restarter(Protocol):
         """Restart, once the program to execute has proved that it could start. Raises RestartRefused."""
 
 
+class UpdateRefused(Exception):
+    """There is no update, and the gateway serves on; why, in words. `cure`: the command that helps."""
+
+    def __init__(self, reason: str, cure: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.cure = cure
+
+
+@attrs.frozen(eq=False, repr=False)
+class BegunUpdate:
+    """`to_version` is in its place, and the gateway is about to restart into it; None: nothing is newer."""
+
+    to_version: str | None
+
+
+class Updates(Protocol):
+    """Who brings other versions."""
+
+    @property
+    def available(self) -> dict[str, object] | None:
+        """What is newer: `{currentVersion, latestVersion, channel}`."""
+
+    def status(self) -> dict[str, object]:
+        """How updates are done here, what is under way and how the last one ended (docs/protocol.md)."""
+
+    async def check(self) -> None:
+        """Look for something newer now. Raises UpdateRefused."""
+
+    async def run(self, conn: str) -> BegunUpdate:
+        """Have the newest version, until the gateway restarts; for the connection `conn`. Raises
+        UpdateRefused. Who is cancelled leaves an update that goes on.
+        """
+
+
 @attrs.frozen(eq=False, repr=False)
 class Services:
     """One gateway's parts."""
@@ -187,3 +222,4 @@ class Services:
     """Send the sockets of a device away, of one role or (None) of all, for that cause."""
 
     restart: Restarter
+    updates: Updates

@@ -75,6 +75,8 @@ EVENTS: Final = (
     "device.pair.resolved",
     "device.pair.changed",
     "node.pair.resolved",
+    "update.available",
+    "openclawd.update",
 )
 
 # Of what v4 gateways can say that they can, what is all true here.

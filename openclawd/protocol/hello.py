@@ -80,6 +80,9 @@ class Hello:
     private: PrivateFacts | None = None
     config_hash: str | None = None
     control_ui: Literal["bundled", "configured"] = "bundled"
+    update_available: dict[str, object] | None = None
+    """`{currentVersion, latestVersion, channel}`, where something is newer."""
+
     resume: ResumeFacts | None = None
     """For clients that ask: the schemas of others are closed."""
 
@@ -151,6 +154,8 @@ def _snapshot(hello: Hello) -> dict[str, object]:
         "stateVersion": {"presence": hello.presence_version, "health": hello.health_version},
         "uptimeMs": hello.uptime_ms,
     }
+    if hello.update_available is not None:
+        snapshot["updateAvailable"] = hello.update_available
     if hello.private is not None:
         snapshot |= {
             "configPath": hello.private.config_path,

@@ -2,7 +2,7 @@
 
 Counting is plain addition where things happen; everything else (sums over clients, buckets, the memory) is
 found out when somebody asks. No library is needed for that: `net/metrics.py` writes it down.
-docs/service.md has the table of the names.
+docs/operations.md has the table of the names.
 """
 
 import resource

@@ -290,13 +290,37 @@ def test_what_is_not_used_of_every_model_is_named_once() -> None:
     assert loaded.notices[0].endswith("agents.defaults.thinkingDefault, models.providers.x.models[].api")
 
 
+def test_quiet_hours_are_two_times_of_the_day() -> None:
+    update = load("{openclawd: {update: {quietHours: '22:00-07:30', everyHours: 6}}}").config.openclawd.update
+    assert (update.quiet_hours, update.every_hours) == ("22:00-07:30", 6)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        "22-7",
+        "24:00-07:00",
+        "22:60-07:00",
+        "7:00-8:00",
+        "07:00-07:00",
+        "\u0660\u0667:00-08:00",
+        "07:00",
+        "07:00-08:00\n",
+    ],
+)
+def test_other_times_are_refused_with_what_was_expected(times: str) -> None:
+    (problem,) = said(json.dumps({"openclawd": {"update": {"quietHours": times}}}))
+    assert "quietHours" in problem
+    assert 'expected two times of the day like "22:00-07:00"' in problem
+
+
 def test_an_empty_string_says_as_much_as_none() -> None:
     config = load(
         """{
           gateway: {customBindHost: '', controlUi: {root: ''}, auth: {token: ''}},
           agents: {defaults: {model: '', workspace: ' '}},
           session: {mainKey: ''},
-          openclawd: {publicOrigin: ''},
+          openclawd: {publicOrigin: '', update: {quietHours: ''}},
         }"""
     ).config
     assert attrs.asdict(config) == attrs.asdict(load("{}").config)

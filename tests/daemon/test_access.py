@@ -379,7 +379,7 @@ def test_every_setting_either_counts_at_once_or_waits() -> None:
     assert not LIVE.keys() & AT_START.keys()
     assert {*LIVE_PAGE, *AT_START_PAGE} == page
     assert {field.name for field in attrs.fields(Config)} == {
-        *("gateway", "openclawd", "agents", "models", "session", "ui", "logging", "env")
+        *("gateway", "openclawd", "agents", "models", "session", "ui", "logging", "env", "update")
     }
 
 

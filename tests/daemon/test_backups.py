@@ -3,7 +3,9 @@
 Each test names the clock itself: only then does it run by it.
 """
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,24 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from openclawd.config.model import Backup, Count, Kept
 from openclawd.config.paths import Paths
-from openclawd.daemon.backups import DAY_MS, FIRST_AFTER_S, DailyBackups, belongings
+from openclawd.daemon.backups import (
+    DAY_MS,
+    FIRST_AFTER_S,
+    DailyBackups,
+    backup_before_migration,
+    belongings,
+    precautions,
+)
 from openclawd.daemon.state_watch import PROBE_EVERY_S, StateWatch
 from openclawd.store.backup_files import backups_in
 from openclawd.store.database import Database, open_database
+from openclawd.store.errors import StoreError
 from openclawd.store.integrity import mark_of
-from openclawd.store.restore import read_manifest
+from openclawd.store.migrations import Precautions
+from openclawd.store.restore import finish, prepare, read_manifest
+from openclawd.store.schema import MIGRATIONS
 from tests.store.test_backup import NOW_MS, put, tear
+from tests.store.test_migration import FIRST_SCHEMA
 
 
 class Setting:
@@ -207,3 +220,77 @@ async def test_whoever_stops_the_gateway_does_not_wait_for_a_backup(
         await setting.backups.make()
     assert scope.cancelled_caught
     assert list(setting.paths.own_dir.glob("backups/*")) == []
+
+
+# --- before the state is changed for a new version
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Paths:
+    """A state directory of the first schema."""
+    paths = Paths(state_dir=tmp_path, config_file=tmp_path / "openclaw.json")
+    paths.own_dir.mkdir()
+    with closing(sqlite3.connect(paths.database)) as connection:
+        connection.executescript(FIRST_SCHEMA)
+    return paths
+
+
+def care(paths: Paths, keep: int = 7) -> Precautions:
+    wanted = Backup(keep=Kept(keep), max_bytes=Count(10_000_000))
+    return precautions(paths, wanted, on_trial=False, now_ms=lambda: NOW_MS)
+
+
+async def test_the_state_of_the_version_before_is_in_a_backup_when_it_is_changed(old: Paths) -> None:
+    async with open_database(old.database, old.backups, care(old)):
+        pass
+    (made,) = backups_in(old.backups)
+    with closing(sqlite3.connect(old.database)) as changed:
+        assert changed.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    prepare(made.path, old.database)
+    finish(old.database)
+    with closing(sqlite3.connect(old.database)) as before:
+        assert before.execute("PRAGMA user_version").fetchone() == (1,)
+        assert before.execute("SELECT COUNT(*) FROM messages").fetchone() == (4,)
+
+
+async def test_one_who_wants_no_backups_gets_none_then_either(old: Paths) -> None:
+    async with open_database(old.database, old.backups, care(old, keep=0)):
+        pass
+    assert backups_in(old.backups) == []
+
+
+async def test_a_start_that_changes_nothing_makes_no_backup(old: Paths) -> None:
+    async with open_database(old.database, old.backups, care(old, keep=0)):
+        pass
+    async with open_database(old.database, old.backups, care(old)):
+        pass
+    assert backups_in(old.backups) == []
+
+
+async def test_a_backup_that_clients_would_wait_for_too_long_is_left(
+    old: Paths, caplog: pytest.LogCaptureFixture
+) -> None:
+    backup_before_migration(old, now_ms=lambda: NOW_MS, limit_s=-1)
+    assert backups_in(old.backups) == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "no backup before the state is changed for a new version"
+    ]
+
+
+async def test_a_database_that_breaks_while_it_is_changed_is_replaced_by_that_backup(old: Paths) -> None:
+    """The disk fails in the middle: the backup of a moment ago is there, with all that was accepted."""
+
+    def broken_after_backup() -> None:
+        backup_before_migration(old, now_ms=lambda: NOW_MS)
+        with old.database.open("r+b") as file:
+            file.seek(4096)
+            file.write(bytes(4096 * 6))
+
+    with pytest.raises(StoreError):
+        async with open_database(old.database, None, Precautions(broken_after_backup)):
+            pass
+    async with open_database(old.database, old.backups, care(old)) as database:
+        rows = await database.read(
+            lambda connection: connection.execute("SELECT COUNT(*) FROM messages").fetchone()
+        )
+    assert rows == (4,)

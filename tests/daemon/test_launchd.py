@@ -58,7 +58,12 @@ def test_a_job_is_named_by_its_domain() -> None:
     assert job_name({"XPC_SERVICE_NAME": JOB}) == JOB
     assert job_name({}) is None
     assert start_command(JOB, 501) == "launchctl kickstart gui/501/ai.openclawd.gateway"
-    assert start_command(JOB, 0) == "launchctl kickstart system/ai.openclawd.gateway"
+
+
+def test_a_job_of_the_machine_is_roots_to_start_whoever_it_runs_as(tmp_path: Path) -> None:
+    (tmp_path / f"{JOB}.plist").touch()
+    assert start_command(JOB, 250, tmp_path) == f"sudo launchctl kickstart system/{JOB}"
+    assert start_command(JOB, 0, tmp_path) == f"launchctl kickstart system/{JOB}"
 
 
 # --- sockets

@@ -97,6 +97,7 @@ class Supervised:
 
     def __init__(self, listening: socket.socket) -> None:
         self.state = State.READY
+        self.serving = ""
         self._listening = listening
 
     def heard(self) -> list[str]:
@@ -127,7 +128,7 @@ async def supervised(
         monkeypatch.setenv("NOTIFY_SOCKET", str(listening.getsockname()))
         gateway = Supervised(listening)
         with closing(Notifier(os.environ)) as notifier:
-            async with reported(notifier, lambda: gateway.state, timeout_s):
+            async with reported(notifier, lambda: gateway.state, timeout_s, lambda: gateway.serving):
                 yield gateway
 
 
@@ -146,6 +147,27 @@ async def test_without_a_watchdog_there_is_nothing_to_tell(
     async with supervised(tmp_path, monkeypatch, None) as gateway:
         await trio.sleep(300)
         assert gateway.heard() == []
+
+
+async def test_how_it_serves_is_told_when_that_has_changed_and_at_most_every_five_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with supervised(tmp_path, monkeypatch, None) as gateway:
+        gateway.serving = "4 clients"
+        assert await heard_within(gateway, 60) == ["STATUS=4 clients"]
+        heard = []
+        for clients in range(60):
+            gateway.serving = f"{clients} clients"
+            heard += await heard_within(gateway, 1)
+        assert 10 <= len(heard) <= 13
+
+
+async def test_while_it_restarts_the_words_of_one_that_serves_are_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with supervised(tmp_path, monkeypatch, None) as gateway:
+        gateway.state, gateway.serving = State.HANDING_OVER, "4 clients"
+        assert await heard_within(gateway, 4) == []
 
 
 async def test_a_drain_asks_for_more_time_again_and_again_until_its_bound(

@@ -15,6 +15,9 @@ mkdir -p usr etc/systemd/system etc/systemd/user proc sys dev run tmp root share
 
 mount --bind /usr usr
 mount -o remount,bind,ro usr
+# An administrator's own commands go there.
+mkdir -p .over/upper .over/work
+mount -t overlay -o "lowerdir=usr/local/bin,upperdir=.over/upper,workdir=.over/work" overlay usr/local/bin
 for name in bin sbin lib lib32 lib64; do
     [ ! -L "/$name" ] || cp -P "/$name" .
 done
@@ -49,6 +52,8 @@ done
 
 pivot_root . .host
 umount -l /.host
+# systemd leaves this to whoever makes a container; without it, no service sees its credentials.
+mount --make-rshared /
 ip link set lo up
-exec env -i container=openclawd-test PATH=/usr/sbin:/usr/bin /usr/lib/systemd/systemd \
+exec env -i container=openclawd-test PATH=/usr/local/bin:/usr/sbin:/usr/bin /usr/lib/systemd/systemd \
     --unit=boot.target --log-target=console --log-level=notice --show-status=false

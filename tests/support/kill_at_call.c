@@ -80,3 +80,4 @@ AROUND(int, ftruncate, (int fd, off_t size), (fd, size), place_of(fd, path), pat
 AROUND(int, ftruncate64, (int fd, off64_t size), (fd, size), place_of(fd, path), path, (void)0)
 AROUND(int, rename, (const char *from, const char *to), (from, to), below(to), to, (void)0)
 AROUND(int, unlink, (const char *name), (name), below(name), name, (void)0)
+AROUND(int, symlink, (const char *to, const char *name), (to, name), below(name), name, (void)0)

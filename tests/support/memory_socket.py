@@ -22,8 +22,8 @@ async def memory_socket(
 ) -> AsyncGenerator[WebSocketConnection, None]:
     """`serve` gets the gateway's end; the block gets the client's."""
 
-    async def upgrade(stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
-        async with accept_websocket(UpgradedStream(stream, head, trailing), reached=reached) as wire:
+    async def upgrade(stream: Stream, _request: Request, answer: bytes, trailing: bytes) -> None:
+        async with accept_websocket(UpgradedStream(stream, answer, trailing), reached=reached) as wire:
             await serve(wire)
 
     async def respond(_request: Request) -> Response:

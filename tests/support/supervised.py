@@ -6,7 +6,6 @@ runs it and prints that as one line of JSON, for the test outside to judge.
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from openclawd.service.unit import ServiceSpec, service_text
 
 ROOT = Path(__file__).parents[2]
 HOME = Path("/root")
@@ -83,7 +84,7 @@ def ask(port: int, host: str = "127.0.0.1") -> bytes:
 
 
 class Unit:
-    """`openclawd.service` of the user, as service-files/ has it, from the source."""
+    """`openclawd.service` of the user, as it is installed, from the source."""
 
     state = HOME / ".openclaw"
     program = HOME / ".local" / "bin" / "openclawd"
@@ -93,7 +94,8 @@ class Unit:
         self.program.parent.mkdir(parents=True)
         self.runs("-m openclawd")
         self.units.mkdir(parents=True)
-        shutil.copy(ROOT / "service-files" / "openclawd.service", self.units)
+        unit = ServiceSpec(program=("%h/.local/bin/openclawd",), guarded=False)
+        (self.units / "openclawd.service").write_text(service_text(unit))
         (HOME / ".config" / "openclawd").mkdir()
         # Nothing of this machine may be found: no key, no local model server.
         (HOME / ".config" / "openclawd" / "environment").write_text("OLLAMA_HOST=127.0.0.1:9\n")

@@ -69,16 +69,23 @@ def why_not() -> str | None:
     return None if said == "alive\n" else f"systemd does not boot in namespaces here: {said}"
 
 
-def run_under_systemd(script: str, shown: Sequence[Path] = (), patience_s: float = PATIENCE_S) -> str:
+def run_under_systemd(
+    script: str, shown: Sequence[Path] = (), patience_s: float = PATIENCE_S, kept: Path | None = None
+) -> str:
     """Boot, run `script` with bash -eu as root, who has a `systemctl --user` that answers; what it printed.
 
-    It sees `shown` under their own paths, read-only. Raises AssertionError when the boot fails, and
+    It sees `shown` under their own paths, read-only, and what `kept` holds as /share/kept, which is there
+    again in the next machine that is given it. Raises AssertionError when the boot fails, and
     subprocess.TimeoutExpired.
     """
     with tempfile.TemporaryDirectory(prefix="openclawd-systemd-") as name, _cgroup() as group:
         folder = Path(name)
         (folder / "share").mkdir()
         (folder / "share" / "script").write_text(script)
+        inside = folder / "share" / "kept"
+        inside.mkdir()
+        if kept is not None:
+            _copy(kept, inside)
         (folder / "units").mkdir()
         for unit, text in _UNITS.items():
             lines = (line.strip() for line in text.strip().splitlines())
@@ -93,9 +100,16 @@ def run_under_systemd(script: str, shown: Sequence[Path] = (), patience_s: float
             timeout=patience_s,
             check=False,
         )
+        if kept is not None:
+            _copy(inside, kept)
         output = folder / "share" / "output"
         assert output.exists(), ended.stdout.decode(errors="replace")
         return output.read_text()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """With owners and modes, which Python's own does not keep."""
+    subprocess.run(["cp", "-a", f"{source}/.", target], check=True)
 
 
 @contextlib.contextmanager
@@ -107,6 +121,8 @@ def _cgroup() -> Iterator[Path]:
     own = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
     here = found[0] / own.removeprefix("0::").strip("/")
     group = Path(tempfile.mkdtemp(prefix="openclawd-", dir=here))
+    # The managers of users make groups of their own below it.
+    group.chmod(0o755)
     try:
         yield group
     finally:

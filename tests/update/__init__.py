@@ -1,0 +1,1 @@
+"""A new version: got, examined, judged, kept or sent back."""
