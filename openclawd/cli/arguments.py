@@ -4,6 +4,7 @@ import argparse
 import functools
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn, TypeAlias
 
 from openclawd.daemon.exit_codes import ExitCode
@@ -41,6 +42,20 @@ class Parser(argparse.ArgumentParser):
             message = f"{found['word']!r} is not one of: {', '.join(choices)}. {meant}".rstrip()
         print(f"{self.prog}: {message}\nSee: {self.prog} --help", file=sys.stderr)
         raise SystemExit(int(ExitCode.USAGE))
+
+
+class ShowVersion(argparse.Action):
+    """Print it, and what it was built from, which is looked up only then."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:  # noqa: ARG002  nothing is kept
+        explanation = "show program's version number and exit"
+        super().__init__(option_strings, dest=argparse.SUPPRESS, nargs=0, help=explanation)
+
+    def __call__(self, *_: object) -> NoReturn:
+        from openclawd.build_info import version_line
+
+        print(version_line(), flush=True)
+        raise SystemExit(0)
 
 
 # What `add_subparsers` returns; argparse has no public name for it.
@@ -84,6 +99,16 @@ def add_secrets(parser: argparse.ArgumentParser) -> None:
             help=f"the {secret}; others can read it in the process list",
         )
         parser.add_argument(f"--{secret}-file", metavar="FILE", help=f"a file that holds the {secret}")
+
+
+def add_service(parser: argparse.ArgumentParser) -> None:
+    """Which service a command is about: this user's or the machine's, of which profile."""
+    parser.add_argument(
+        "--system", action="store_true", default=False, help="the machine's service, not this user's"
+    )
+    parser.add_argument(
+        "--profile", default=None, metavar="NAME", help="the gateway of this profile (or OPENCLAW_PROFILE)"
+    )
 
 
 def warn_of_visible_secrets(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from openclawd.cli import access, check, restart, stop
+from openclawd.cli import access, check, gateway_status, install, restart, start, stop
 from openclawd.cli.arguments import (
     Commands,
     add_connection,
@@ -16,7 +16,7 @@ from openclawd.cli.arguments import (
     warn_of_visible_secrets,
 )
 from openclawd.cli.failure import Failure
-from openclawd.cli.output import duration, print_facts, print_json
+from openclawd.cli.output import duration, print_json
 from openclawd.daemon.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -31,16 +31,18 @@ _AUTH_MODES: Final = ("none", "token", "password", "trusted-proxy")
 def add_commands(families: Commands) -> None:
     gateway = families.add_parser("gateway", help="start the gateway, or ask it something")
     _add_run_options(gateway)
-    gateway.set_defaults(handler=_run)
+    gateway.set_defaults(handler=_run, serves=True)
     actions = gateway.add_subparsers(title="commands", metavar="COMMAND")
 
     def add_action(name: str, explanation: str) -> argparse.ArgumentParser:
         # SUPPRESS: `gateway --port 1 run` keeps what stood before `run`.
-        return actions.add_parser(name, help=explanation, argument_default=argparse.SUPPRESS)
+        action = actions.add_parser(name, help=explanation, argument_default=argparse.SUPPRESS)
+        action.set_defaults(serves=False)
+        return action
 
     run = add_action("run", "start it (the same without the word)")
     _add_run_options(run)
-    run.set_defaults(handler=_run)
+    run.set_defaults(handler=_run, serves=True)
 
     call = add_action("call", "call a method of the protocol")
     call.add_argument("method", metavar="METHOD", help="such as health, status or chat.history")
@@ -49,11 +51,9 @@ def add_commands(families: Commands) -> None:
     add_json(call)
     call.set_defaults(handler=_call)
 
-    status = add_action("status", "is it running, and how; exit code 0 when it is")
-    add_connection(status)
-    add_json(status)
-    status.set_defaults(handler=_status)
-
+    gateway_status.add_command(add_action)
+    install.add_command(add_action)
+    start.add_commands(add_action)
     restart.add_command(add_action)
     stop.add_command(add_action)
     check.add_command(add_action, _add_run_options)
@@ -106,7 +106,9 @@ def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
     from openclawd.cli.target import given_flags
     from openclawd.daemon.main import run
+    from openclawd.slots.carried import keep_unpacked
 
+    keep_unpacked()
     warn_of_visible_secrets(arguments)
     flags = attrs.evolve(given_flags(arguments), bind=arguments.bind, auth=arguments.auth)
     return run(flags, environ, verbose=arguments.verbose, json_lines=arguments.json)
@@ -141,47 +143,6 @@ def _call(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     warn_of_visible_secrets(arguments)
     # JSON is the only form that an unknown payload has.
     print_json(converse(endpoints(arguments, environ), ask, timeout_ms=arguments.timeout))
-    return ExitCode.OK
-
-
-def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from openclawd.cli.rpc import converse
-    from openclawd.cli.target import endpoints
-
-    refuse_run_options(arguments, "status")
-    warn_of_visible_secrets(arguments)
-    try:
-        found = converse(endpoints(arguments, environ), running_gateway, timeout_ms=arguments.timeout)
-    except Failure as failure:
-        if not arguments.json:
-            raise
-        print_json({"running": False, **failure.document()})
-        return failure.exit_code
-    if arguments.json:
-        print_json(found)
-        return ExitCode.OK
-    uptime_ms = found.get("uptimeMs")
-    clients = found.get("clients")
-    print_facts(
-        [
-            ("gateway", "running" if found.get("pid") is None else f"running, process {found['pid']}"),
-            ("version", found.get("version")),
-            ("listening", _listening(found)),
-            ("certificate", found.get("tlsFingerprint")),
-            ("auth", found.get("authMode")),
-            ("up for", None if uptime_ms is None else duration(uptime_ms)),
-            ("now", lifecycle_of(found)),
-            ("restarted", last_restart_of(found)),
-            ("restart", refused_restart_of(found)),
-            # This command is one of them.
-            ("clients", None if clients is None else f"{max(0, clients - 1)} besides this command"),
-            ("model", found.get("model")),
-            ("config", found.get("configFile")),
-            *(("warning", each) for each in found.get("configWarnings", [])),
-            ("state", found.get("stateDir")),
-            ("log", found.get("logFile")),
-        ]
-    )
     return ExitCode.OK
 
 
@@ -221,7 +182,8 @@ def refused_restart_of(found: Mapping[str, Any]) -> str | None:
     return None if problem is None else f"the last one was refused: {problem} (now: openclawd gateway check)"
 
 
-def _listening(found: Mapping[str, Any]) -> str | None:
+def listening_of(found: Mapping[str, Any]) -> str | None:
+    """Its port, and where that is open to."""
     if found.get("port") is None:
         return None
     return ", ".join(

@@ -1,16 +1,21 @@
 """`openclawd logs`: the end of the log, and what is added to it.
 
-It reads the files, so it works without a gateway.
+It reads the gateway's own files, so it works without a gateway. Under systemd it puts in between what only
+the journal has: that the service died and why, that it was started again, what a gateway said that could not
+even begin to write a log. All in one form, in the order of time.
 """
 
 import argparse
-import itertools
+import heapq
 import os
+import re
+import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 from openclawd.cli.arguments import Commands, add_json, count
 from openclawd.cli.failure import Failure
@@ -18,7 +23,16 @@ from openclawd.daemon.exit_codes import ExitCode
 
 # What a person still calls "at once".
 _POLL_INTERVAL_S: Final = 0.2
-_BLOCK_BYTES: Final = 64 * 1024
+# What begins otherwise belongs to the line before it.
+_TIME: Final = re.compile(rb'\{"time": ?"([^"+]{19,26})')
+
+
+class Followed(Protocol):
+    """A source of lines that grows."""
+
+    def poll(self) -> list[bytes]: ...
+
+    def close(self) -> None: ...
 
 
 def add_commands(families: Commands) -> None:
@@ -32,91 +46,96 @@ def add_commands(families: Commands) -> None:
 
 
 def _logs(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from openclawd.cli.journal_read import FollowedJournal, journal_lines
+    from openclawd.cli.log_file_read import FollowedFile, last_lines
     from openclawd.config.paths import resolve_paths
     from openclawd.daemon.log import wants_colour
     from openclawd.daemon.log_file import LOG_NAME
     from openclawd.daemon.log_text import render_line
+    from openclawd.service.found import journal_of
 
-    file = resolve_paths(environ).log_dir / LOG_NAME
+    paths = resolve_paths(environ)
+    file = paths.log_dir / LOG_NAME
     colour = wants_colour(sys.stdout)
 
-    def show(line: bytes) -> None:
-        print(
-            line.decode("utf-8", "replace") if arguments.json else render_line(line, colour=colour),
-            flush=True,
-        )
+    def show(lines: Iterable[bytes]) -> None:
+        for line in lines:
+            text = line.decode("utf-8", "replace") if arguments.json else render_line(line, colour=colour)
+            print(text, flush=True)
 
-    if not arguments.follow and not file.exists():
-        raise Failure(f"There is no log yet ({file}).", cure="The gateway writes it: openclawd gateway")
-    for line in follow(file, arguments.lines) if arguments.follow else last_lines(file, arguments.lines):
-        show(line)
+    journal = journal_of(paths, environ)
+    beside, cursor = journal_lines(journal, arguments.lines) if journal is not None else ([], None)
+    followed = FollowedFile(file, arguments.lines)
+    read = followed.poll if arguments.follow else lambda: last_lines(file, arguments.lines)
+    may_be_absent = bool(beside) or arguments.follow
+    machines = journal is not None and not journal.of_user and os.geteuid() != 0
+    if machines and not beside and not os.access(file, os.R_OK):
+        raise Failure("The log of the machine's gateway is root's to read.", cure="sudo openclawd logs")
+    logged = _logged(read, file, may_be_absent=may_be_absent, may_be_shut=bool(beside))
+    show(merged((logged, beside))[-arguments.lines :])
+    if arguments.follow:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # So that what it started ends with it.
+            signal.signal(number, lambda caught, _: sys.exit(128 + caught))
+        sources: list[Followed] = [followed]
+        if journal is not None:
+            with suppress(OSError):
+                sources.append(FollowedJournal(journal, cursor))
+        for lines in follow(sources):
+            show(lines)
     return ExitCode.OK
 
 
-def last_lines(file: Path, wanted: int) -> list[bytes]:
-    """The last lines of the log, rotated files included, oldest first."""
-    with file.open("rb") as opened:
-        lines, _ = _tail(opened, wanted)
-    return _older_lines(file, wanted - len(lines)) + lines
-
-
-def follow(file: Path, wanted: int) -> Iterator[bytes]:
-    """The last lines, then every line that is added, over rotations too; never ends."""
-    while not file.exists():
-        time.sleep(_POLL_INTERVAL_S)
-    opened = file.open("rb")
+def _logged(
+    read: Callable[[], list[bytes]], file: Path, *, may_be_absent: bool, may_be_shut: bool
+) -> list[bytes]:
+    """What `read` finds in `file`. Raises Failure where there is nothing else to show."""
     try:
-        lines, end = _tail(opened, wanted)
-        yield from _older_lines(file, wanted - len(lines)) + lines
-        opened.seek(end)
-        rest = b""
+        return read()
+    except FileNotFoundError:
+        if may_be_absent:
+            return []
+        raise Failure(
+            f"There is no log yet ({file}).", cure="The gateway writes it: openclawd gateway"
+        ) from None
+    except PermissionError as error:
+        if not may_be_shut:
+            raise Failure(f"{file} belongs to another user.", cure="sudo openclawd logs") from error
+        print(f"Without {file}, which belongs to another user: sudo openclawd logs", file=sys.stderr)
+        return []
+
+
+def follow(sources: Sequence[Followed]) -> Iterator[list[bytes]]:
+    """Every line that is added to any of them; never ends."""
+    try:
         while True:
-            # Looked at before reading, so that what was written until the rotation is still read.
-            rotated = _was_rotated(file, opened)
-            while block := opened.read(_BLOCK_BYTES):
-                *lines, rest = (rest + block).split(b"\n")
-                yield from lines
-            if rotated:
-                opened.close()
-                opened, rest = file.open("rb"), b""
+            lines = merged([_polled(source) for source in sources])
+            if lines:
+                yield lines
             else:
                 time.sleep(_POLL_INTERVAL_S)
     finally:
-        opened.close()
+        for source in sources:
+            source.close()
 
 
-def _tail(opened: BinaryIO, wanted: int) -> tuple[list[bytes], int]:
-    """The last complete lines of a file, and the offset behind them; reads no more than it needs."""
-    start = opened.seek(0, os.SEEK_END)
-    text = b""
-    # One newline more than lines: the one that ends the line before them.
-    while start > 0 and text.count(b"\n") <= wanted:
-        size = min(_BLOCK_BYTES, start)
-        start = opened.seek(start - size)
-        text = opened.read(size) + text
-    complete = text[: text.rfind(b"\n") + 1]
-    lines = complete.splitlines()
-    return lines[len(lines) - min(wanted, len(lines)) :], start + len(complete)
+def merged(sources: Iterable[Sequence[bytes]]) -> list[bytes]:
+    """The lines in the order of their times; those of one source stay in their order."""
+    return [line for _, _, line in heapq.merge(*(_timed(n, lines) for n, lines in enumerate(sources)))]
 
 
-def _older_lines(file: Path, wanted: int) -> list[bytes]:
-    """The last lines of the rotated files."""
-    found: list[bytes] = []
-    for number in itertools.count(1):
-        part = file.with_name(f"{file.name}.{number}")
-        if len(found) >= wanted or not part.exists():
-            return found
-        with part.open("rb") as opened:
-            found = _tail(opened, wanted - len(found))[0] + found
-    return found
+def _timed(number: int, lines: Sequence[bytes]) -> Iterator[tuple[tuple[bytes, int, int], int, bytes]]:
+    """A line without a time has that of the line before it."""
+    latest = b""
+    for position, line in enumerate(lines):
+        if (found := _TIME.match(line)) is not None:
+            # A clock that was set back does not turn the order of a source.
+            latest = max(latest, found[1])
+        yield (latest, number, position), number, line
 
 
-def _was_rotated(file: Path, opened: BinaryIO) -> bool:
-    """Whether the path has come to mean another file, or the file was cut."""
-    try:
-        now = file.stat()
-    except FileNotFoundError:
-        # Renamed, and the next one not made yet.
-        return False
-    then = os.fstat(opened.fileno())
-    return (now.st_dev, now.st_ino) != (then.st_dev, then.st_ino) or now.st_size < opened.tell()
+def _polled(source: Followed) -> list[bytes]:
+    # Another user's for a moment, or a disk that fails: the next look may be luckier.
+    with suppress(OSError):
+        return source.poll()
+    return []

@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from io import TextIOWrapper
 from typing import Final
 
-import openclawd
-from openclawd.cli.arguments import Parser
+from openclawd.cli.arguments import Parser, ShowVersion
 from openclawd.cli.failure import Failure
 from openclawd.cli.output import print_json
 from openclawd.daemon.exit_codes import ExitCode
@@ -34,6 +33,7 @@ _FAMILIES: Final = (
     "config",
     "backup",
     "restore",
+    "update",
 )
 
 _EXAMPLES: Final = """\
@@ -61,6 +61,10 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         arguments = _parser(words).parse_args(words)
         as_json = getattr(arguments, "json", False)
         handler: Handler = arguments.handler
+        if os.geteuid() == 0 and not getattr(arguments, "serves", False):
+            from openclawd.service.addressed import addressed
+
+            environ = addressed(environ)
         code = handler(arguments, environ)
         sys.stdout.flush()
     except SystemExit as leaving:
@@ -88,7 +92,7 @@ def _parser(words: Sequence[str]) -> Parser:
         description="The OpenClaw Gateway as a small, fast, supervised daemon.",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("-V", "--version", action="version", version=f"openclawd {openclawd.__version__}")
+    parser.add_argument("-V", "--version", action=ShowVersion)
     families = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
     named = [name for name in _FAMILIES if name in words[:1]]
     for name in named or _FAMILIES:

@@ -10,12 +10,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from openclawd.cli.arguments import add_service
 from openclawd.cli.failure import Failure, NotRunning
 from openclawd.cli.output import duration, print_json
 from openclawd.daemon.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from openclawd.cli.rpc import Rpc
+    from openclawd.cli.service import Service
     from openclawd.config.paths import Paths
 
 T = TypeVar("T")
@@ -48,17 +50,23 @@ def add_command(add_action: Callable[[str, str], argparse.ArgumentParser]) -> No
         default=True,
         help="wait until it serves again (default)",
     )
+    add_service(restart)
     restart.add_argument("--json", action="store_true", help="print JSON")
     restart.set_defaults(handler=_restart)
 
 
 def _restart(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.gateway import refuse_connection_options
+    from openclawd.cli.service import chosen, is_there
     from openclawd.cli.service_unit import unit_of
     from openclawd.config.paths import resolve_paths
+    from openclawd.daemon.lock import running_pid
 
     refuse_connection_options(arguments, "restart")
-    paths = resolve_paths(environ)
+    meant = chosen(arguments, environ)
+    paths = resolve_paths(meant.environ)
+    if running_pid(paths.lock_file) is None and is_there(meant.service):
+        return _start(meant.service, as_json=arguments.json)
     before, asked = _ask(paths)
     pid = before["pid"]
     unit = unit_of(pid)
@@ -72,6 +80,19 @@ def _restart(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print_json(found)
     else:
         _print(found)
+    return ExitCode.OK
+
+
+def _start(service: "Service", *, as_json: bool) -> int:
+    """There is nothing to restart in place: the service starts it."""
+    from openclawd.cli.service import said_plainly, started
+
+    with said_plainly():
+        started(service)
+    if as_json:
+        print_json({"ok": True, "status": "started"})
+    else:
+        print("The gateway did not run: its service has started it.")
     return ExitCode.OK
 
 

@@ -15,6 +15,9 @@ from typing import Final
 
 import attrs
 
+from openclawd.daemon.image import environment_of
+from openclawd.service.systemctl import runtime_folder
+
 # systemd answers within milliseconds; a person waits.
 _TIMEOUT_S: Final = 3.0
 # cgroups(7): `0::/path`, and with version 1 the hierarchy that systemd keeps for itself.
@@ -78,8 +81,11 @@ def _properties(name: str, *, of_user: bool) -> Mapping[str, list[str]]:
     """Each property with its values: one that is a list may come in several lines."""
     user = ["--user"] if of_user else []
     asked = ["systemctl", *user, "show", name, f"--property={','.join(_PROPERTIES)}"]
+    around = environment_of(os.environ)
+    if of_user:
+        around["XDG_RUNTIME_DIR"] = str(runtime_folder(os.environ))
     told = subprocess.run(  # noqa: S603  no shell reads it, and the name is the kernel's
-        asked, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True
+        asked, env=around, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True
     ).stdout
     properties: dict[str, list[str]] = {}
     for line in told.splitlines():

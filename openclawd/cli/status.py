@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from openclawd.cli.arguments import Commands, add_connection, add_json, warn_of_visible_secrets
@@ -47,16 +48,26 @@ def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _ask(rpc: "Rpc") -> dict[str, Any]:
-    from openclawd.cli.doctor_mark import is_mark
     from openclawd.cli.gateway import running_gateway
 
     found = await running_gateway(rpc)
     if "gateway.admissions" in rpc.hello.get("features", {}).get("methods", []):
-        recent = (await rpc.ask("gateway.admissions", {})).get("recent", [])
-        refused = (each for each in recent if each.get("outcome") == "refused")
-        # What `openclawd doctor` tries without a secret is meant to be refused.
-        found["lastRefused"] = next((each for each in refused if not is_mark(each.get("version"))), None)
+        found["lastRefused"] = next(iter(await last_refused(rpc, 1)), None)
     return found
+
+
+async def last_refused(rpc: "Rpc", most: int) -> list[Mapping[str, Any]]:
+    """Who was turned away last, newest first; nothing of a gateway that does not tell."""
+    from openclawd.cli.doctor_mark import is_mark
+
+    if "gateway.admissions" not in rpc.hello.get("features", {}).get("methods", []):
+        return []
+    recent = (await rpc.ask("gateway.admissions", {})).get("recent", [])
+    # What `openclawd doctor` tries without a secret is meant to be refused.
+    refused = (
+        each for each in recent if each.get("outcome") == "refused" and not is_mark(each.get("version"))
+    )
+    return [*islice(refused, most)]
 
 
 def _warnings(
@@ -105,7 +116,7 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     waiting = found.get("devicesWaiting")
     yield "waiting", f"{waiting} device{'s' * (waiting > 1)}: openclawd devices list" if waiting else None
     yield "answering", None if runs is None else f"{runs} run{'s' * (runs != 1)} now"
-    yield "refused", _refused(found.get("lastRefused"))
+    yield "refused", refused_line(found.get("lastRefused"))
     for name, key in (
         ("model", "model"),
         ("config", "configFile"),
@@ -117,8 +128,8 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         yield "warning", warning
 
 
-def _refused(record: object) -> str | None:
-    """The last one, in a line."""
+def refused_line(record: object) -> str | None:
+    """A decision of `gateway.admissions`, in a line."""
     if not isinstance(record, Mapping):
         return None
     ago_ms = time.time() * 1000 - float(record.get("ts", 0))

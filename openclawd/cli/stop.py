@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from openclawd.cli.arguments import count
+from openclawd.cli.arguments import add_service, count
 from openclawd.cli.failure import Failure
 from openclawd.cli.output import print_json
 from openclawd.daemon.exit_codes import ExitCode
@@ -29,6 +29,7 @@ def add_command(add_action: Callable[[str, str], argparse.ArgumentParser]) -> No
         metavar="MS",
         help="how long to wait for its end (default: %(default)s)",
     )
+    add_service(stop)
     stop.add_argument("--json", action="store_true", help="print JSON")
     stop.set_defaults(handler=_stop)
 
@@ -47,19 +48,28 @@ def _ask_to_end(pid: int) -> None:
 
 def _stop(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.gateway import refuse_connection_options
+    from openclawd.cli.service import chosen, said_plainly, supervising
     from openclawd.config.paths import resolve_paths
     from openclawd.daemon.lock import running_pid
 
     refuse_connection_options(arguments, "stop")
-    paths = resolve_paths(environ)
+    asked = chosen(arguments, environ)
+    paths = resolve_paths(asked.environ)
     pid = running_pid(paths.lock_file)
+    started_s = time.monotonic()
+    # What is supervised is its supervisor's to stop: another one would be started, or its sockets start it.
+    with said_plainly():
+        service = supervising(asked, pid)
+        stopped = service is not None and service.stop()
+    if stopped:
+        _say_stopped(arguments, pid, started_s)
+        return ExitCode.OK
     if pid is None:
         if arguments.json:
             print_json({"ok": True, "stopped": False})
         else:
             print(f"No gateway is running for {paths.state_dir}.")
         return ExitCode.OK
-    started_s = time.monotonic()
     _ask_to_end(pid)
     told = False
     while running_pid(paths.lock_file) == pid:
@@ -73,9 +83,13 @@ def _stop(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             told = True
             print(f"Waiting for process {pid}: it puts runs back and tells its clients.", file=sys.stderr)
         time.sleep(_LOOK_EVERY_S)
+    _say_stopped(arguments, pid, started_s)
+    return ExitCode.OK
+
+
+def _say_stopped(arguments: argparse.Namespace, pid: int | None, started_s: float) -> None:
     took_ms = round((time.monotonic() - started_s) * 1000)
     if arguments.json:
         print_json({"ok": True, "stopped": True, "pid": pid, "tookMs": took_ms})
     else:
-        print(f"The gateway has stopped (process {pid}).")
-    return ExitCode.OK
+        print("The gateway has stopped" + (f" (process {pid})." if pid is not None else "."))

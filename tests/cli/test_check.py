@@ -32,7 +32,7 @@ def database(shell: Shell) -> Path:
     file = shell.state_dir / "openclawd" / "openclawd.sqlite3"
     with closing(sqlite3.connect(file)) as made:
         made.execute("PRAGMA journal_mode = WAL")
-        for statement in (each for step in MIGRATIONS[:1] for each in step):
+        for statement in (each for step in MIGRATIONS[:1] for each in step.statements):
             made.execute(statement)
         made.execute("PRAGMA user_version = 1")
         made.commit()

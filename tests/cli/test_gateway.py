@@ -1,5 +1,8 @@
 """`gateway status` and `health`: how the running gateway is."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,14 +37,15 @@ def test_status_says_how_it_runs_in_aligned_lines(shell: Shell) -> None:
     assert ran.out.splitlines() == [
         "gateway    running, process 4711",
         "version    0.1.0",
+        "up for     2 h",
         "listening  port 18789, loopback, 127.0.0.1",
         "auth       token",
-        "up for     2 h",
         "clients    2 besides this command",
         "model      ollama/llama3",
         "config     /state/openclaw.json",
         "state      /state",
         "log        /state/openclawd/logs/openclawd.log",
+        "next       openclawd status",
     ]
 
 
@@ -56,7 +60,7 @@ def test_status_of_a_stock_gateway_says_what_its_hello_tells(shell: Shell) -> No
 def test_status_as_json(shell: Shell) -> None:
     with answering("status", {"openclawd": OURS}).listening(socket=shell.socket):
         for words in (("gateway", "status", "--json"), ("gateway", "--json", "status")):
-            assert shell(*words).json == {"running": True, **OURS}
+            assert shell(*words).json == {"running": True, **OURS, "next": "openclawd status"}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,42 @@ def test_status_of_a_gateway_that_does_not_run_exits_1(shell: Shell, unused_port
     ran = shell("gateway", "status", "--json", OPENCLAW_GATEWAY_PORT=str(unused_port))
     assert ran.code == 1
     assert ran.json["running"] is False
+
+
+def test_a_gateway_that_died_has_its_last_error_and_whom_it_refused_in_its_log(
+    shell: Shell, write_log: Callable[..., Path], unused_port: int
+) -> None:
+    at = "2026-11-22T12:00:00.000+00:00"
+    log = write_log(
+        json.dumps({"time": at, "level": "info", "message": "ready"}),
+        json.dumps(
+            {
+                "time": at,
+                "level": "info",
+                "message": "refused",
+                "reason": "token_mismatch",
+                "address": "10.0.0.7",
+            }
+        ),
+        json.dumps({"time": at, "level": "error", "message": "part failed", "part": "backups"}),
+        "half a li",
+    )
+    ran = shell("gateway", "status", OPENCLAW_GATEWAY_PORT=str(unused_port))
+    assert ran.code == 1
+    assert "gateway  not running: it ended without a goodbye (its last line: 2026-11-22 " in ran.out
+    assert "error  part failed           part=backups" in ran.out
+    assert "ago: somebody at 10.0.0.7, token_mismatch" in ran.out
+    assert f"log      {log}" in ran.out
+    assert ran.out.endswith("next     openclawd logs -n 50\n")
+
+
+def test_a_config_that_is_broken_is_the_reason_on_the_screen(shell: Shell) -> None:
+    shell.write_config("{ gateway: { port: 0 } }")
+    ran = shell("gateway", "status")
+    assert ran.code == 78
+    assert "gateway.port is 0" in ran.out
+    assert ran.out.endswith("next     openclawd config validate\n")
+    assert shell("gateway", "status", "--json").json["running"] is False
 
 
 HEALTH = {

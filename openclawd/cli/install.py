@@ -1,0 +1,116 @@
+"""`openclawd gateway install`: have the gateway run from now on, after a crash, and after every boot.
+
+The same command may be given again at any time: it does what is missing, shows what it would change of a unit
+that somebody has edited, and restarts nothing that is as it should be.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from openclawd.cli.arguments import add_service
+from openclawd.cli.failure import Failure
+from openclawd.cli.output import print_facts, print_json
+
+_COMMAND: Final = "openclawd gateway install"
+
+
+def add_command(add_action: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    install = add_action("install", "run it as a service: now, after a crash, after every boot")
+    add_service(install)
+    install.add_argument(
+        "--as",
+        dest="run_as",
+        default=None,
+        metavar="USER",
+        help="with --system: as this person, with their conversations, in place of a user of its own",
+    )
+    install.add_argument(
+        "--root", default=None, metavar="DIR", help="where the program goes (default: ~/.local/lib/openclawd)"
+    )
+    install.add_argument("--port", metavar="N", help="the port (default: the config's, else 18789)")
+    for secret in ("token", "password"):
+        install.add_argument(f"--{secret}-file", metavar="FILE", help=f"a file that holds the {secret}")
+    install.add_argument(
+        "--linger",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="keep your services running while you are logged out (default: ask)",
+    )
+    install.add_argument(
+        "--yes", action="store_true", default=False, help="replace a unit that was edited, without asking"
+    )
+    install.add_argument(
+        "--dry-run", action="store_true", default=False, help="show what would change, and change nothing"
+    )
+    install.add_argument("--json", action="store_true", default=False, help="print JSON")
+    install.set_defaults(handler=_install)
+
+
+class _Report:
+    """What is said at the end."""
+
+    def __init__(self) -> None:
+        self.facts: dict[str, Any] = {}
+        self.notes: list[dict[str, str]] = []
+
+    def note(self, said: str, cure: str) -> None:
+        self.notes.append({"said": said, "cure": cure})
+
+
+def _install(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from openclawd.cli.service import chosen, refuse_as_usage, said_plainly
+    from openclawd.service.surroundings import obstacle
+    from openclawd.service.systemd_service import SystemdService
+
+    for secret in ("token", "password"):
+        if getattr(arguments, secret, None):
+            raise refuse_as_usage(
+                f"{_COMMAND}: --{secret} would stand in the unit, where others can read it.",
+                f"Put it into a file: {_COMMAND} --{secret}-file FILE",
+            )
+    system = bool(arguments.system)
+    asked = chosen(arguments, environ, system=system)
+    if arguments.run_as is not None and not system:
+        raise refuse_as_usage(f"{_COMMAND}: --as goes with --system.", f"See: {_COMMAND} --help")
+    if (advice := obstacle(asked.around, system=system)) is not None:
+        raise Failure(advice.text, cure=advice.command)
+    report = _Report()
+    with said_plainly():
+        if isinstance(asked.service, SystemdService):
+            from openclawd.cli.install_systemd import install
+
+            code = install(arguments, asked, asked.service, report.facts, report.note)
+        else:
+            from openclawd.cli.install_launchd import install as install_job
+
+            code = install_job(arguments, asked, asked.service, report.facts, report.note)
+    _print(report, as_json=arguments.json)
+    return code
+
+
+def confirmed(question: str, *, default: bool) -> bool | None:
+    """What a person at a terminal answers; None where there is nobody to ask."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    print(f"{question} [{'Y/n' if default else 'y/N'}] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline().strip().lower()
+    return default if not answer else answer in {"y", "yes"}
+
+
+def shown(path: Path | str) -> str:
+    """A path as a person writes it."""
+    home, text = os.environ.get("HOME", ""), str(path)
+    return f"~{text[len(home) :]}" if len(home) > 1 and text.startswith(f"{home}/") else text
+
+
+def _print(report: _Report, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"ok": True, **report.facts, "notes": report.notes})
+        return
+    print_facts((name, value) for name, value in report.facts.items() if value not in (None, False))
+    for note in report.notes:
+        print(f"\n{note['said']}\n  {note['cure']}")

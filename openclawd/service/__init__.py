@@ -1,0 +1,1 @@
+"""openclawd as a service: what systemd and launchd are told, and telling them."""
