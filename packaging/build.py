@@ -1,10 +1,11 @@
 """Freeze openclawd (see packaging/build, which calls this with the environment to freeze).
 
-dist/openclawd/ is replaced in one step, and only when something it is made of has changed since.
+What is in dist/ is replaced in one step, and only when something it is made of has changed since.
 """
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -12,16 +13,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from openclawd import __version__
+
 ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / "packaging"
 BUILD = ROOT / "build"
-WANTED = ROOT / "dist" / "openclawd"
+MADE = BUILD / "made"
+FOLDER = ROOT / "dist" / "openclawd"
+FILE = ROOT / "dist" / f"openclawd-{__version__}-{platform.system().lower()}-{platform.machine()}"
 # What the binary in dist/ was made of.
 STAMP = BUILD / "openclawd.inputs"
+SOURCE = BUILD / "build.json"
 LOG = BUILD / "pyinstaller.log"
 LOCK = "requirements-build.lock"
+# All that a build gets of the environment: what else is there must not decide what comes out.
+KEPT = ("HOME", "PATH", "SYSTEMROOT", "TMPDIR")
 
 
 def inputs() -> Iterator[Path]:
@@ -32,6 +40,7 @@ def inputs() -> Iterator[Path]:
         )
     yield ROOT / LOCK
     yield ROOT / "LICENSE"
+    yield SOURCE
 
 
 def fingerprint() -> str:
@@ -43,18 +52,23 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def freeze(into: Path) -> None:
+def freeze() -> None:
     """Run PyInstaller; what it said is kept, and shown when it fails."""
-    shutil.rmtree(into, ignore_errors=True)
+    shutil.rmtree(MADE, ignore_errors=True)
     command = (sys.executable, "-P", "-m", "PyInstaller", "--noconfirm", "--log-level", "WARN")
-    folders = ("--distpath", into.parent, "--workpath", BUILD / "work")
+    folders = ("--distpath", MADE, "--workpath", BUILD / "work")
     # The same inputs give the same bytes; stripped libraries are kept for the next time.
-    fixed = {"PYTHONHASHSEED": "0", "PYINSTALLER_CONFIG_DIR": str(BUILD / "cache")}
+    fixed = {
+        "LC_ALL": "C.UTF-8",
+        "PYINSTALLER_CONFIG_DIR": str(BUILD / "cache"),
+        "PYTHONHASHSEED": "0",
+        "SOURCE_DATE_EPOCH": str(json.loads(SOURCE.read_text())["epoch"]),
+    }
     with LOG.open("wb") as log:
         done = subprocess.run(
-            [*command, *folders, ROOT / "packaging" / "openclawd.spec"],
+            [*command, *folders, TOOLS / "openclawd.spec"],
             cwd=ROOT,
-            env=os.environ | fixed,
+            env={name: os.environ[name] for name in KEPT if name in os.environ} | fixed,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -65,61 +79,31 @@ def freeze(into: Path) -> None:
         sys.exit("\n".join(said[-15:]) + f"\nPyInstaller failed (all of it: {LOG}).")
 
 
-def add_licences(folder: Path) -> None:
-    """Ours at the top, and those of all that is inside in licences/."""
-    shutil.copy(ROOT / "LICENSE", folder / "LICENSE")
-    for name, text in (*distribution_licences(), *library_licences(folder)):
-        place = folder / "licences" / name
-        place.mkdir(parents=True, exist_ok=True)
-        shutil.copy(text, place / text.name)
-
-
-def distribution_licences() -> Iterator[tuple[str, Path]]:
-    """Of Python, of the gateway's dependencies, and of PyInstaller, whose loader is in the binary."""
-    yield "python", Path(os.__file__).parent / "LICENSE.txt"
-    pins = [line.partition("==") for line in (ROOT / "requirements.lock").read_text().splitlines()]
-    for name in ("pyinstaller", *(name for name, found, _ in pins if found)):
-        try:
-            files = distribution(name).files or ()
-        except PackageNotFoundError:
-            continue  # pinned for another platform
-        for file in files:
-            if file.name.upper().startswith(("LICENSE", "LICENCE", "COPYING", "NOTICE")):
-                yield name, Path(str(file.locate()))
-
-
-def library_licences(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Of the system's libraries that came along, where a package manager that we know has their texts."""
-    if shutil.which("dpkg") is None:
-        return
-    for library in sorted((folder / "_internal").glob("lib*.so*")):
-        owner = subprocess.run(
-            ("dpkg", "-S", f"*/{library.name}"), capture_output=True, text=True, check=False
-        ).stdout.partition(":")[0]
-        text = Path("/usr/share/doc") / owner / "copyright"
-        if owner and text.exists():
-            yield library.name, text
-
-
-def size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+def size(path: Path) -> str:
+    every = path.rglob("*") if path.is_dir() else (path,)
+    return f"{sum(each.lstat().st_size for each in every if not each.is_dir()) / 1e6:.1f} MB"
 
 
 def build() -> None:
+    subprocess.run((sys.executable, "-P", TOOLS / "commit.py", SOURCE), check=True)
     wanted = fingerprint()
-    if (WANTED / "openclawd").exists() and STAMP.exists() and STAMP.read_text() == wanted:
+    if (FOLDER / "openclawd").exists() and FILE.exists() and STAMP.exists() and STAMP.read_text() == wanted:
         return
     started = time.monotonic()
     print("Building dist/openclawd (about half a minute) ...", flush=True)
-    made = BUILD / "made" / "openclawd"
-    freeze(made)
-    add_licences(made)
+    freeze()
     STAMP.unlink(missing_ok=True)
-    shutil.rmtree(WANTED, ignore_errors=True)
-    WANTED.parent.mkdir(exist_ok=True)
-    made.rename(WANTED)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.parent.mkdir(exist_ok=True)
+    (MADE / FOLDER.name).rename(FOLDER)
+    (MADE / FILE.name).replace(FILE)
     STAMP.write_text(wanted)
-    print(f"dist/openclawd: {size(WANTED) / 1e6:.1f} MB in {time.monotonic() - started:.0f} s")
+    print(f"dist/openclawd: {size(FOLDER)}; dist/{FILE.name}: {size(FILE)}")
+    from scripts.releasing.archive import built  # not for a build that is up to date
+
+    needs = built(FOLDER, __version__).glibc
+    print(f"needs glibc {needs} or newer; " if needs else "", end="")
+    print(f"{time.monotonic() - started:.0f} s")
 
 
 def main() -> None:

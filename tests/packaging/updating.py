@@ -1,0 +1,161 @@
+"""An installed gateway under a supervisor, with versions of it that are well and versions that are not."""
+
+import json
+import subprocess
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from openclawd.slots.layout import Installation
+from tests.support.gateway_process import free_port
+from tests.support.small_supervisor import SmallSupervisor
+from tests.support.versions import before, install, source_of, variant
+
+OLD, NEW = "0.6.0", "0.7.0"
+# How long the new one is watched: the tests' time, not the product's.
+TRIAL_MS: Final = 1_000
+PATIENCE_S: Final = 90.0
+
+HOUSE, ROUTES, SIGNALS, SECRETS, LOCK = (
+    "openclawd.daemon.house",
+    "openclawd.net.routes",
+    "openclawd.daemon.signals",
+    "openclawd.auth.credentials",
+    "openclawd.daemon.lock",
+)
+SCHEMA: Final = "openclawd.store.schema"
+ADDED: Final = "ALTER TABLE messages ADD COLUMN mood TEXT NOT NULL DEFAULT ''"
+_STARTS = "        await parts.limits.load()\n"
+_READY = "HTTPStatus.SERVICE_UNAVAILABLE if readiness.failing else HTTPStatus.OK"
+_SERVES = "    async for number in signals:\n"
+
+
+def _patched(module: str, old: str, new: str) -> Mapping[str, str]:
+    source = source_of(module)
+    assert source.count(old) == 1, f"{module} has changed: {old!r}"
+    return {module: source.replace(old, new)}
+
+
+def _as_it_starts(does: str) -> Mapping[str, str]:
+    """After everything that `gateway check` looks at."""
+    return _patched(HOUSE, _STARTS, f"        import os, signal, time\n        {does}\n{_STARTS}")
+
+
+SABOTAGE: Final[Mapping[str, Mapping[str, str]]] = {
+    "nothing": {},
+    "cannot be imported": {HOUSE: before(HOUSE, 'raise RuntimeError("sabotage")')},
+    "raises as it starts": _as_it_starts('raise RuntimeError("sabotage")'),
+    "crashes as it starts": _as_it_starts("os.kill(os.getpid(), signal.SIGSEGV)"),
+    "ends with 0 as it starts": _as_it_starts("os._exit(0)"),
+    "ends with 78 as it starts": _as_it_starts("os._exit(78)"),
+    "ends by SIGPIPE as it starts": _as_it_starts(
+        "signal.signal(signal.SIGPIPE, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGPIPE)"
+    ),
+    "hangs as it starts": _as_it_starts("time.sleep(3600)"),
+    "dies a second later": _patched(SIGNALS, _SERVES, f"    await trio.sleep(1)\n    os._exit(3)\n{_SERVES}"),
+    "adds to the database and dies a second later": {
+        **_patched(SCHEMA, "_INTERRUPTIONS)\n", f"_INTERRUPTIONS, ({ADDED!r},))\n"),
+        **_patched(SIGNALS, _SERVES, f"    await trio.sleep(1)\n    os._exit(3)\n{_SERVES}"),
+    },
+    "is never ready": _patched(ROUTES, _READY, "HTTPStatus.SERVICE_UNAVAILABLE"),
+    "refuses every secret": _patched(
+        SECRETS,
+        "def presented_secret(auth: AuthParams | None, shared: SharedAuth) -> str | None:\n",
+        "def presented_secret(auth: AuthParams | None, shared: SharedAuth) -> str | None:\n"
+        '    return "wrong"\n\n\ndef _unused(auth: AuthParams | None, shared: SharedAuth) -> str | None:\n',
+    ),
+}
+
+
+@attrs.define
+class Host:
+    """A home with an installation, its gateway, and commands."""
+
+    home: Path
+    installation: Installation
+    supervisor: SmallSupervisor
+    port: int
+    environment: Mapping[str, str]
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.installation.entry, *words],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """The same without waiting."""
+        return subprocess.Popen(
+            [self.installation.entry, *words],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def status(self) -> dict[str, Any]:
+        """`update status --json`"""
+        told = self.command("update", "status", "--json")
+        assert told.returncode == 0, told.stderr
+        return dict(json.loads(told.stdout))
+
+    def serves(self) -> str | None:
+        """The version that answers; None where none does."""
+        told = self.command("gateway", "status", "--json")
+        return json.loads(told.stdout)["version"] if told.returncode == 0 else None
+
+    def until_it_serves(self, version: str) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while self.serves() != version:
+            assert time.monotonic() < deadline_s, f"{version} does not serve: {self.said[-3000:]}"
+            time.sleep(0.1)
+
+    def until_the_trial_is_over(self) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while self.installation.trial.exists():
+            assert time.monotonic() < deadline_s, f"the trial goes on: {self.said[-3000:]}"
+            time.sleep(0.05)
+
+    @property
+    def said(self) -> str:
+        """What gateway and guard wrote."""
+        return (self.home / "output").read_text(errors="replace")
+
+    @property
+    def token(self) -> str:
+        config = json.loads((self.home / ".openclaw" / "openclaw.json").read_text())
+        return str(config["gateway"]["auth"]["token"])
+
+
+@contextmanager
+def host(
+    dist: Path, home: Path, sabotage: str = "nothing", *, start: bool = True
+) -> Generator[Host, None, None]:
+    """OLD is installed and runs; NEW lies beside it, as if it had been downloaded."""
+    installation = install(dist, home / "lib", OLD)
+    variant(dist, installation.slot(NEW), NEW, SABOTAGE[sabotage])
+    port = free_port()
+    (home / ".openclaw").mkdir(mode=0o700)
+    config = {"gateway": {"port": port}, "openclawd": {"update": {"trialMs": TRIAL_MS}}}
+    (home / ".openclaw" / "openclaw.json").write_text(json.dumps(config))
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "OLLAMA_HOST": "127.0.0.1:9"}
+    supervisor = SmallSupervisor(installation, [], environment, home / "output")
+    made = Host(home, installation, supervisor, port, environment)
+    try:
+        if start:
+            supervisor.start()
+            made.until_it_serves(OLD)
+        yield made
+    finally:
+        supervisor.power_cut()
