@@ -17,6 +17,7 @@ import { Outbox } from "./outbox.js";
 import { Sessions, titleOf } from "./sessions.js";
 import { drafts } from "./storage.js";
 import { BUILT_IN } from "./transcript.js";
+import { Updates } from "./updates.js";
 import { Composer } from "./views/composer.js";
 import { DevicesDialog } from "./views/devices.js";
 import { Dock } from "./views/dock.js";
@@ -26,6 +27,7 @@ import { picturesFrom } from "./views/picture.js";
 import { Pill } from "./views/pill.js";
 import { Sidebar } from "./views/sidebar.js";
 import { Stream } from "./views/stream.js";
+import { UpdateCard } from "./views/update.js";
 import { Viewer } from "./views/viewer.js";
 import { WarningLines } from "./views/warnings.js";
 import { Warnings } from "./warnings.js";
@@ -47,6 +49,7 @@ const devices = new Devices(gateway, () => {
   dock.devices(devices.waiting);
   devicesDialog.draw();
 });
+const updates = new Updates(gateway, () => dock.update(updateCard.show(updates.card, updates.word)));
 const catalog = new Catalog(gateway);
 const warnings = new Warnings(() => warningLines.show(warnings.open));
 const deleting = new Set();
@@ -78,6 +81,15 @@ const dock = new Dock({
   reject: decided("reject", "was turned away"),
   showDevices: () => devicesDialog.open(),
   retry: () => gateway.retry(),
+});
+const updateCard = new UpdateCard({
+  run: () => updates.run(),
+  putAway: () => updates.putAway(),
+  open() {
+    sidebar.close();
+    updates.open();
+  },
+  putAwayFocused: () => composer.focus(),
 });
 const composer = new Composer({
   send(text, files) {
@@ -260,6 +272,7 @@ gateway.on("hello", async (hello, { firstTime, gapMs, restarted, recovered }) =>
   });
   devices.heardPresence(hello.snapshot?.presence);
   devices.refresh();
+  updates.refresh();
   const [cutShort] = await Promise.all([...conversations.values()].sort((one) => (one === current ? -1 : 1))
     .map((one) => one.resume({ recovered })));
   if (firstTime || gateway.hello !== hello) return;
@@ -302,6 +315,8 @@ const HEARD = {
     }
   },
   health: (payload) => warnings.heard(payload),
+  "openclawd.update": (payload) => updates.heardStep(payload),
+  "update.available": () => updates.heardAvailable(),
   presence: ({ presence }) => devices.heardPresence(presence),
   "device.pair.requested": () => devices.refresh(),
   "device.pair.resolved": () => devices.refresh(),

@@ -81,8 +81,10 @@ class Switchboard:
         self.policy: dict[str, Any] = {}  # what a hello says in place of the gateway's own
         self.scopes: list[str] | None = None  # and what it grants
         self.goodbye: dict[str, Any] = {}  # what the word before a restart says in place of the gateway's own
+        self.answers: dict[str, dict[str, Any]] = {}  # what requests for a method are answered here
         self.refuses: dict[str, dict[str, Any]] = {}  # the error that requests for a method always have
         self.turns_away: list[tuple[int, str]] = []  # the closes that the next connections meet, at once
+        self._page: WebSocketRoute | None = None
         self._doomed = ""
         self._refusals: dict[str, dict[str, Any]] = {}
         page.route_web_socket(re.compile("."), self._connect)
@@ -95,6 +97,11 @@ class Switchboard:
         """The next request for `method` does not reach the gateway, and has this error for an answer."""
         self._refusals[method] = error
 
+    def tell(self, event: str, payload: dict[str, Any]) -> None:
+        """An event that the gateway did not send, to the page alone."""
+        assert self._page is not None
+        self._page.send(json.dumps({"type": "event", "event": event, "payload": payload}))
+
     def requests(self, method: str) -> list[dict[str, Any]]:
         """The params of the page's requests for `method`."""
         return [frame["params"] for frame in self.sent if frame["method"] == method]
@@ -104,7 +111,7 @@ class Switchboard:
             code, reason = self.turns_away.pop(0)
             page.close(code=code, reason=reason)
             return
-        gateway = page.connect_to_server()
+        gateway, self._page = page.connect_to_server(), page
         doomed: set[str] = set()
 
         def outward(message: str | bytes) -> None:
@@ -115,6 +122,10 @@ class Switchboard:
             error = self.refuses.get(frame["method"]) or self._refusals.pop(frame["method"], None)
             if error is not None:
                 page.send(json.dumps({"type": "res", "id": frame["id"], "ok": False, "error": error}))
+                return
+            answer = self.answers.get(frame["method"])
+            if answer is not None:
+                page.send(json.dumps({"type": "res", "id": frame["id"], "ok": True, "payload": answer}))
                 return
             if frame["method"] == self._doomed:
                 doomed.add(frame["id"])

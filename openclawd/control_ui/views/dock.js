@@ -14,6 +14,7 @@ export class Dock {
   #lost = null;
   #since = 0;
   #question = null;
+  #update = null;
 
   /** actions: {approve(requestId), reject(requestId), showDevices(), retry()} */
   constructor(actions) {
@@ -65,6 +66,13 @@ export class Dock {
         h("button", { type: "button", class: "btn primary", onclick: decide("approve") }, "Approve"),
         h("button", { type: "button", class: "btn", onclick: decide("reject") }, "Reject")));
     return card;
+  }
+
+  /** The card of an update, or null. */
+  update(card) {
+    if (card === this.#update) return;
+    this.#update = card;
+    this.#arrange();
   }
 
   /** Ask before something is put away. `answer` hears true or false, once; a new question answers the old one with no. */
@@ -121,6 +129,6 @@ export class Dock {
   }
 
   #arrange() {
-    arrange(this.#dock, [this.#lost, this.#waiting, this.#question?.card].filter(Boolean));
+    arrange(this.#dock, [this.#lost, this.#update, this.#waiting, this.#question?.card].filter(Boolean));
   }
 }
