@@ -21,7 +21,7 @@ from openclawd.protocol.versions import V3, V4
 from openclawd.protocol.websocket_frames import text_frame
 
 # What hello-ok tells anyway, or what is of no use later, is numbered but not replayed.
-PASSING: Final = frozenset(("health", "presence", "shutdown", "tick"))
+PASSING: Final = frozenset(("health", "openclawd.update", "presence", "shutdown", "tick", "update.available"))
 
 _log = logging.getLogger("openclawd.gateway")
 

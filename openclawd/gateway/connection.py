@@ -72,6 +72,7 @@ class Greeting:
 
     bundled_page: bool
     uptime_ms: Callable[[], int]
+    update_available: Callable[[], dict[str, object] | None]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -262,6 +263,7 @@ def _hello(desk: Desk, connection_id: str, accepted: _Accepted, resumed: Resumed
         private=greeting.private() if owns else None,
         config_hash=greeting.config_hash(owns),
         control_ui="bundled" if greeting.bundled_page else "configured",
+        update_available=greeting.update_available(),
         resume=ResumeFacts(resumed.epoch, resumed.seq, resumed.recovered) if resumed is not None else None,
     )
     return hello_ok_v3(hello) if admitted.protocol == V3 else hello_ok_v4(hello)

@@ -62,7 +62,8 @@ async def hear(
     try:
         with trio.move_on_after(HANDSHAKE_TIMEOUT_S):
             challenge = {"nonce": nonce, "ts": now_ms(), "capabilities": CONNECT_CAPABILITIES}
-            await wire.send(text_frame(event_frame("connect.challenge", challenge)))
+            if not wire.send_now(text_frame(event_frame("connect.challenge", challenge))):
+                await wire.send(b"")
             request = parse_request(await wire.receive())
             decision = admission.decide(Attempt(peer, nonce, request, now_ms()))
             heard = Heard(decision, admission.policy, request.id)

@@ -4,7 +4,10 @@ One loop a connection. Whatever is not a well-formed request is answered once an
 is slow to say what he wants is cut off; the bodies of requests that we do not read are never waited for.
 """
 
+import base64
+import hashlib
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
@@ -38,6 +41,11 @@ ALWAYS: Final = (
     ("Referrer-Policy", "no-referrer"),
     ("X-Frame-Options", "DENY"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+# RFC 6455 section 1.3.
+_ACCEPT_GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_SWITCHING: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 )
 
 _log = logging.getLogger("openclawd.http")
@@ -73,7 +81,7 @@ class Response:
 
 Turn = Callable[[], Awaitable[None]]
 Respond = Callable[[Request], Awaitable[Response]]
-# Takes a head for the WebSocket library and what came behind the peer's; closes the stream itself.
+# Takes the answer that the peer is owed, and what came behind its request; closes the stream itself.
 Upgrade = Callable[[Stream, Request, bytes, bytes], Awaitable[None]]
 
 
@@ -140,7 +148,7 @@ async def _serve_requests(
             if _wants_websocket(request):
                 refusal = _bad_upgrade(request, head.http_version)
                 if refusal is None:
-                    return request, _handshake(request), connection.trailing_data[0]
+                    return request, _switching(request), connection.trailing_data[0]
                 reached(Stage.LEAVING)
                 await _send(stream, connection, request.method, refusal)
                 return None
@@ -164,9 +172,10 @@ async def _next_head(
 ) -> h11.Request | None:
     """The next request, or None when the peer left or was too slow."""
     if not connection.trailing_data[0]:
-        data = b""
-        with trio.move_on_after(KEEP_ALIVE_S):
-            data = bytes(await stream.receive_some(RECEIVE_BYTES))
+        data = _at_hand(stream)
+        if not data:
+            with trio.move_on_after(KEEP_ALIVE_S):
+                data = bytes(await stream.receive_some(RECEIVE_BYTES))
         if not data:
             return None
         connection.receive_data(data)
@@ -184,6 +193,17 @@ async def _next_head(
     if not _has_body(event):
         connection.next_event()
     return event
+
+
+def _at_hand(stream: Stream) -> bytes:
+    """What a socket has here already; nothing where one has to wait, or to learn that it is broken."""
+    if not isinstance(stream, trio.SocketStream):
+        return b""
+    try:
+        # The socket does not block.
+        return os.read(stream.socket.fileno(), RECEIVE_BYTES)
+    except OSError:
+        return b""
 
 
 def _has_body(head: h11.Request) -> bool:
@@ -298,18 +318,8 @@ def _bad_upgrade(request: Request, http_version: bytes) -> Response | None:
     return None
 
 
-def _handshake(request: Request) -> bytes:
-    """What the WebSocket library needs of a head that `_bad_upgrade` has let through, and nothing else.
-
-    It waits for ever, or fails, on much that is allowed: a repeated Connection or Upgrade, another protocol
-    beside ours, a Host that is no domain name. Extensions are not negotiated.
-    """
-    lines = (
-        "GET / HTTP/1.1",
-        "Host: localhost",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Version: 13",
-        f"Sec-WebSocket-Key: {request.header('sec-websocket-key')}",
-    )
-    return "\r\n".join((*lines, "", "")).encode("latin-1")
+def _switching(request: Request) -> bytes:
+    """The answer to a head that `_bad_upgrade` has let through (RFC 6455 section 4.2.2); no extensions."""
+    key = request.header("sec-websocket-key") or ""
+    accept = hashlib.sha1(f"{key}{_ACCEPT_GUID}".encode("latin-1"), usedforsecurity=False).digest()
+    return b"%b%b\r\n\r\n" % (_SWITCHING, base64.b64encode(accept))

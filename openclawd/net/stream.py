@@ -1,10 +1,10 @@
 """The byte stream under an upgraded WebSocket.
 
-h11 has already read the request head, but trio-websocket wants to do the opening handshake itself. So this
-stream first replays the head, and gives the bytes that came behind it only after the 101 has gone out (the
-library loses frames that arrive earlier). It owns the one lock for writing, so that frames we encoded
-ourselves can go out beside the library's pongs and closes. A write that was cancelled may have left half a
-frame on the wire: from then on the stream is broken and says so, instead of sending nonsense.
+h11 has already read the request head, and what it read too much is given first. The answer to the request
+waits for what is sent first, so that both leave in one packet, but no longer than until somebody wants to
+hear the peer. The stream owns the one lock for writing, so that frames we encoded ourselves can go out beside
+the library's pongs and closes. A write that was cancelled may have left half a frame on the wire: from then
+on the stream is broken and says so, instead of sending nonsense.
 """
 
 import os
@@ -30,15 +30,14 @@ _TOO_BIG_CODE: Final = TOO_BIG.code.to_bytes(2, "big")
 
 
 class UpgradedStream(Stream):
-    """`transport` after an upgrade request whose bytes are `head`, followed by `trailing`."""
+    """`transport` after an upgrade request that is owed `answer`, and was followed by `trailing`."""
 
-    def __init__(self, transport: Stream, head: bytes, trailing: bytes) -> None:
+    def __init__(self, transport: Stream, answer: bytes, trailing: bytes) -> None:
         self._transport = transport
-        self._head = head
+        self._unanswered = True
         self._trailing = trailing
-        self._accepted = trio.Event()
         self._write_lock = trio.Lock()
-        self._unwritten = b""
+        self._unwritten = answer
         self._broken = False
         self._closed = False
         self.close_sent = False
@@ -57,7 +56,7 @@ class UpgradedStream(Stream):
         on_close: Callable[[], None],
         last_words: Callable[[], bytes | None],
     ) -> None:
-        """The 101 is out: what came behind the head may be read, and `budget_bytes` more at most.
+        """From now on `budget_bytes` may be read at most.
 
         Past the budget `on_overflow` is called and nothing more is delivered; the stream breaks when the
         unfinished message is in more than MAX_PIECES `pieces`. `last_words` gives the frame that the peer is
@@ -68,18 +67,20 @@ class UpgradedStream(Stream):
         self._on_overflow = on_overflow
         self._on_close = on_close
         self._last_words = last_words
-        self._accepted.set()
 
     def lift_budget(self) -> None:
         """From now on the WebSocket's own message limit is the only one."""
         self._budget = None
 
+    async def answer(self) -> None:
+        """Write the answer to the upgrade, if nobody has yet. Raises as `send_all` does."""
+        if self._unanswered:
+            await self.send_all(b"")
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Bytes for the WebSocket parser; see the module for the order in which they come."""
-        if self._head:
-            data, self._head = self._head, b""
-            return data
-        await self._accepted.wait()
+        if self._unanswered:
+            await self.answer()
         if self._pieces() > MAX_PIECES:
             if self._on_overflow is not None:
                 self._on_overflow()
@@ -105,6 +106,9 @@ class UpgradedStream(Stream):
         if not self._write_lock.locked():
             if self._broken:
                 raise trio.BrokenResourceError
+            if self._unanswered:
+                self._unanswered = False
+                data, self._unwritten = self._unwritten + data, b""
             if not self._unwritten and isinstance(self._transport, TlsStream):
                 # What does not fit it keeps itself.
                 return self._transport.write_now(data)
@@ -142,7 +146,7 @@ class UpgradedStream(Stream):
             if self._unwritten:
                 data, self._unwritten = self._unwritten + bytes(data), b""
             await self._transport.send_all(data)
-            self._broken = False
+            self._broken = self._unanswered = False
             if closes and self._on_close is not None:
                 self._on_close()
 

@@ -5,11 +5,13 @@ protocol error, waits for ever on a mute peer, and counts characters where limit
 """
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import asynccontextmanager, suppress
+from typing import Final, cast
 
 import trio
-from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_server_stream
+from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
+from wsproto import WSConnection
+from wsproto.connection import Connection, ConnectionType
 from wsproto.utilities import LocalProtocolError
 
 from openclawd.gateway.wire import CLOSE_PATIENCE_S, WireClosed, WireOverflow
@@ -19,8 +21,6 @@ from openclawd.protocol.closes import TOO_BIG, Close
 from openclawd.protocol.limits import MAX_PAYLOAD, PRE_ADMISSION_MAX
 from openclawd.protocol.websocket_frames import close_frame
 
-# The head is already here, so the library's part of the opening handshake is one write.
-ACCEPT_TIMEOUT_S: Final = 10.0
 # Large messages arrive in pieces of this size; small reads make a 25 MiB message five times slower.
 RECEIVE_BUFFER: Final = 64 * 1024
 # Messages that may wait for the reader, so that pings are answered while a message is being handed over.
@@ -168,26 +168,26 @@ class TrioWebSocketWire:
 async def accept_websocket(
     stream: UpgradedStream, *, reached: Reached = unwatched
 ) -> AsyncGenerator[TrioWebSocketWire, None]:
-    """Answer 101 and give the Wire; at the end the transport is closed, whatever happened.
+    """Answer 101, with whatever is sent first, and give the Wire; at the end the transport is closed,
+    whatever happened.
 
-    `reached` is told when the first message is here, and when a close frame is out. Raises trio.TooSlowError
-    when the peer does not take the answer, trio.BrokenResourceError when it is gone.
+    `reached` is told when the first message is here, and when a close frame is out.
     """
+    # As much of the library's protocol machine as comes behind its opening handshake, which is done already.
+    opened = cast("WSConnection", Connection(ConnectionType.SERVER))
+    connection = WebSocketConnection(
+        stream,
+        opened,
+        message_queue_size=MESSAGE_QUEUE,
+        max_message_size=MAX_PAYLOAD,
+        receive_buffer_size=RECEIVE_BUFFER,
+    )
     try:
         async with trio.open_nursery(strict_exception_groups=True) as reader_nursery:
-            with trio.fail_after(ACCEPT_TIMEOUT_S):
-                request = await wrap_server_stream(
-                    reader_nursery,
-                    stream,
-                    message_queue_size=MESSAGE_QUEUE,
-                    max_message_size=MAX_PAYLOAD,
-                    receive_buffer_size=RECEIVE_BUFFER,
-                )
-                try:
-                    connection = await request.accept()
-                except ConnectionClosed:
-                    raise trio.BrokenResourceError from None
+            reader_nursery.start_soon(connection._reader_task)  # noqa: SLF001  what `wrap_server_stream` does
             yield TrioWebSocketWire(connection, stream, reached)
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await stream.answer()
             reader_nursery.cancel_scope.cancel()
     except* LocalProtocolError:
         # The library's reader answers a ping that crosses our close, which it must not, and fails on it. The

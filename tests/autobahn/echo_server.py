@@ -46,9 +46,9 @@ async def serve(stream: Stream) -> None:
     async def respond(_: Request) -> Response:
         return text(HTTPStatus.NOT_FOUND, "This is an echo.\n")
 
-    async def upgrade(transport: Stream, _: Request, head: bytes, trailing: bytes) -> None:
+    async def upgrade(transport: Stream, _: Request, answer: bytes, trailing: bytes) -> None:
         with suppress(trio.BrokenResourceError):
-            async with accept_websocket(UpgradedStream(transport, head, trailing)) as wire:
+            async with accept_websocket(UpgradedStream(transport, answer, trailing)) as wire:
                 await echo(wire)
 
     await serve_http(stream, respond, upgrade)

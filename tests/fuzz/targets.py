@@ -235,10 +235,10 @@ async def _served(data: bytes) -> tuple[bytes, list[str]]:
         caller = guard.admit(request, peer_from_headers("127.0.0.1", 4711, request.headers))
         return await routes.respond(request, caller) if isinstance(caller, Caller) else caller
 
-    async def upgrade(stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
+    async def upgrade(stream: Stream, _request: Request, answer: bytes, trailing: bytes) -> None:
         assert data.endswith(trailing)
         with trio.fail_after(_ACCEPTED_AFTER_S):
-            async with accept_websocket(UpgradedStream(stream, head, trailing)):
+            async with accept_websocket(UpgradedStream(stream, answer, trailing)):
                 pass
 
     ours, theirs = memory_stream_pair()
@@ -299,9 +299,9 @@ def _routes(refusals: RefusalLog) -> Routes:
 async def _connected(head: bytes, pieces: Sequence[tuple[float, bytes]]) -> None:
     at = await desk(MemoryStore())
 
-    async def upgrade(stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
+    async def upgrade(stream: Stream, _request: Request, answer: bytes, trailing: bytes) -> None:
         async with (
-            accept_websocket(UpgradedStream(stream, head, trailing)) as wire,
+            accept_websocket(UpgradedStream(stream, answer, trailing)) as wire,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(at.flusher.serve)

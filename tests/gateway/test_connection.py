@@ -111,6 +111,7 @@ async def desk(store: MemoryStore) -> Desk:
             config_hash=lambda owns: "of all" if owns else "of what is shown",
             bundled_page=True,
             uptime_ms=lambda: 0,
+            update_available=lambda: None,
         ),
         decided=lambda _connection_id, _decision, _told: None,
         now_ms=lambda: NOW_MS,

@@ -18,8 +18,8 @@ async def echo(request: Request) -> Response:
     return text(HTTPStatus.OK, f"{request.method} {request.path}")
 
 
-async def no_upgrade(_stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
-    raise AssertionError((head, trailing))
+async def no_upgrade(_stream: Stream, _request: Request, answer: bytes, trailing: bytes) -> None:
+    raise AssertionError((answer, trailing))
 
 
 async def exchange(
@@ -169,18 +169,21 @@ UPGRADE = (
 )
 
 
-async def test_an_upgrade_hands_over_the_head_and_what_came_behind_it(autojump_clock: MockClock) -> None:
+async def test_an_upgrade_hands_over_its_answer_and_what_came_behind_the_head(
+    autojump_clock: MockClock,
+) -> None:
     handed: list[tuple[bytes, bytes]] = []
 
-    async def upgrade(stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
-        handed.append((head, trailing))
+    async def upgrade(stream: Stream, _request: Request, answer: bytes, trailing: bytes) -> None:
+        handed.append((answer, trailing))
         await stream.aclose()
 
     await exchange(UPGRADE + b"\x81\x80first frame", upgrade)
 
-    [(head, trailing)] = handed
-    assert b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" in head
-    assert b"permessage-deflate" not in head
+    [(answer, trailing)] = handed
+    # To the key of RFC 6455 section 1.3.
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in answer
+    assert b"permessage-deflate" not in answer
     assert trailing == b"\x81\x80first frame"
 
 
@@ -206,8 +209,8 @@ async def test_what_an_upgrade_may_say_besides_does_not_reach_the_library(
 ) -> None:
     """Found by fuzzing: it waited for ever on some of these, and failed on others."""
 
-    async def upgrade(stream: Stream, _request: Request, head: bytes, trailing: bytes) -> None:
-        async with accept_websocket(UpgradedStream(stream, head, trailing)):
+    async def upgrade(stream: Stream, _request: Request, answer: bytes, trailing: bytes) -> None:
+        async with accept_websocket(UpgradedStream(stream, answer, trailing)):
             pass
 
     answer = await exchange(odd, upgrade)

@@ -20,7 +20,7 @@ from openclawd.vitals.loop_lag import BUCKETS_S, Clocks, LoopLag
 from openclawd.vitals.metrics import ClientView, Distribution, Sources, figures
 
 NOW_MS = 1_700_000_000_000
-MANUAL = Path(__file__).parents[2] / "docs" / "service.md"
+MANUAL = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 @attrs.frozen
@@ -162,7 +162,7 @@ def test_the_loop_lag_is_a_cumulative_histogram() -> None:
 
 
 def test_the_manual_names_every_metric_and_its_labels() -> None:
-    """The table in docs/service.md, row by row: names, labels."""
+    """The table in docs/operations.md, row by row: names, labels."""
     table = re.findall(r"^\| (`openclawd_.*?) \| (.*?) \|", MANUAL.read_text(), re.MULTILINE)
     documented = {
         name: set(labels.strip("`").split())

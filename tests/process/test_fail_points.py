@@ -62,7 +62,7 @@ HANDOVER_POINTS: Final = (
     "after os.memfd_create 1 1",
     "before os.execve 1 1",
     "before openclawd.cli.main.main 1 2",
-    "before openclawd.store.schema.migrate 1 2",
+    "before openclawd.store.migrations.migrate 1 2",
     "before sql:COMMIT 1 2",
     "after sql:COMMIT 2 2",
     "after openclawd.store.runs.RunQueue.claim 1 2",

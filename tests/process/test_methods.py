@@ -211,6 +211,8 @@ SCOPES: Final[dict[str, str | None]] = {
     "cron.list": "operator.read",
     "commands.list": "operator.read",
     "update.status": "operator.admin",
+    "update.run": "operator.admin",
+    "openclawd.update.status": "operator.admin",
     "gateway.identity.get": "operator.read",
     "gateway.restart.preflight": "operator.read",
     "gateway.restart.request": "operator.admin",
@@ -358,6 +360,8 @@ async def test_the_hello_lists_the_events_that_come(gateway: GatewayProcess) -> 
         "device.pair.resolved",
         "device.pair.changed",
         "node.pair.resolved",
+        "update.available",
+        "openclawd.update",
     }
 
 

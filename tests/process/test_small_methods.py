@@ -124,10 +124,18 @@ async def test_there_are_no_jobs(gateway: GatewayProcess, protocol: tuple[int, i
 
 
 @BOTH
-async def test_there_is_no_updater_and_it_says_so(gateway: GatewayProcess, protocol: tuple[int, int]) -> None:
+async def test_nothing_is_known_of_versions_before_anybody_looked(
+    gateway: GatewayProcess, protocol: tuple[int, int]
+) -> None:
     async with wire_client(gateway.port) as client:
         await client.connect(token=TOKEN, protocol=protocol)
-        assert await client.call("update.status") == {"sentinel": None, "updateAvailable": None}
+        status = await client.call("update.status")
+        assert status == {
+            "sentinel": None,
+            "updateAvailable": None,
+            "effectiveChannel": "stable",
+            "schedule": {"channel": "stable", "autoEnabled": False},
+        }
 
 
 @BOTH
