@@ -19,7 +19,7 @@ from openclawd.cli.failure import Failure, NotRunning
 from openclawd.cli.logged_faults import logged_faults
 from openclawd.cli.probes import TIMEOUT_S, dial, local, readyz
 from openclawd.cli.rpc import Rpc, converse
-from openclawd.cli.service_unit import Unit, unit_of
+from openclawd.cli.service_unit import Unit, manager_environment, unit_of
 from openclawd.cli.target import Endpoint, local_socket, port_endpoint, settings_for
 from openclawd.config.paths import Paths
 from openclawd.config.problems import ConfigError
@@ -255,6 +255,7 @@ class WatchedGateway:
             command = ["systemctl", *user, "start", unit.name]
             started = subprocess.run(  # noqa: S603  no shell reads it, and the name is systemd's
                 command,
+                env=manager_environment(of_user=unit.of_user),
                 capture_output=True,
                 check=False,
                 timeout=_START_PATIENCE_S,

@@ -45,7 +45,7 @@ def adopt_guard(installation: Installation, version: str) -> bool:
     try:
         text = file.read_text()
         checked = subprocess.run(  # noqa: S603  the shell, and a file of a version that was verified
-            [shell, "-n", file], capture_output=True, check=False, timeout=_PATIENCE_S
+            [shell, "-n", file], env={}, capture_output=True, check=False, timeout=_PATIENCE_S
         )
         return checked.returncode == 0 and bool(text) and install_guard(installation, text)
     except (OSError, UnicodeDecodeError, subprocess.TimeoutExpired):

@@ -1,6 +1,7 @@
 """How this program came here, and so who brings it another version, with which command."""
 
 import importlib.metadata
+import os
 import shlex
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Final, Literal
 import attrs
 import orjson
 
+from openclawd.daemon.image import environment_of
 from openclawd.slots.layout import Installation, installation_of
 
 _NAME: Final = "openclawd"
@@ -89,7 +91,9 @@ def _has_dpkg(executable: Path) -> bool:
         return False
     try:
         words = ("/usr/bin/dpkg-query", "--search", str(executable))
-        asked = subprocess.run(words, capture_output=True, check=False, timeout=_PATIENCE_S)  # noqa: S603
+        asked = subprocess.run(  # noqa: S603  a list of words: no shell reads them
+            words, env=environment_of(os.environ), capture_output=True, check=False, timeout=_PATIENCE_S
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return asked.returncode == 0

@@ -149,20 +149,20 @@ step with_token openclawd gateway call health --port 18789 --token-file /root/to
 
 
 @pytest.fixture(scope="module")
-def program(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program where a person has put it: in a folder that everybody may read."""
+def program(one_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The one file where a person has put it: in a folder that everybody may read."""
     if why_not() is not None:
         pytest.skip(str(why_not()))
     for each in NEEDED:
         if not Path(each).exists():
             pytest.skip(f"no {each} here (Debian: sudo apt-get install dbus systemd)")
-    folder = tmp_path_factory.mktemp("downloaded")
+    folder = tmp_path_factory.mktemp("home") / "downloaded"
+    folder.mkdir()
     # pytest's folders are closed; the person inside comes along all of them.
     for above in (folder, *folder.parents[:-2]):
         if above.stat().st_uid == os.geteuid():
             above.chmod(above.stat().st_mode | 0o055)
-    shutil.copytree(installed, folder / "openclawd", symlinks=True)
-    return folder / "openclawd" / "openclawd"
+    return Path(shutil.copy2(one_file, folder))
 
 
 @pytest.fixture(scope="module")
