@@ -1,4 +1,4 @@
-"""Fifty clients chat through an update: nobody is refused, nothing is lost or comes twice, however it ends."""
+"""Fifty clients chat through an update: nobody is refused, nothing is lost or doubled, however it ends."""
 
 import json
 import os
