@@ -5,7 +5,6 @@ import re
 import shutil
 import ssl
 import subprocess
-import sysconfig
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ import trio
 import openclawd
 from tests.fake_provider import open_fake_provider
 from tests.packaging import hidden
+from tests.packaging.asking import asked, failed, pythons
 from tests.packaging.frozen import ROOT, FrozenGateway, frozen_gateway
-from tests.process.chats import MAIN, send, text_of
+from tests.process.chats import MAIN, text_of
 from tests.support.certificate import server_certificate
 from tests.support.provider_process import KEY, MODEL
-from tests.support.wire_client import wire_client
 
 pytestmark = pytest.mark.binary
 
@@ -40,23 +39,6 @@ COMMANDS = (
 BUILD_PYTHON = ROOT / "build" / "venv" / "bin" / "python"
 # The budget of the idle gateway, three times: room for a machine that counts otherwise, none for a leak.
 MOST_RESIDENT_MB = 3 * 45
-
-
-async def asked(gateway: FrozenGateway, message: str) -> dict[str, Any]:
-    """What a chat ends with."""
-    async with wire_client(gateway.port) as client:
-        hello = await client.connect(token=gateway.token)
-        assert hello["type"] == "hello-ok"
-        await send(client, "run", message)
-        return dict((await client.event_of(("chat",), runId="run", state="final"))["payload"])
-
-
-async def failed(gateway: FrozenGateway, message: str) -> str:
-    """The words of a chat that ends in an error."""
-    async with wire_client(gateway.port) as client:
-        await client.connect(token=gateway.token)
-        await send(client, "run", message)
-        return str((await client.event_of(("chat",), runId="run", state="error"))["payload"]["errorMessage"])
 
 
 def provider_config(base_url: str) -> dict[str, Any]:
@@ -131,8 +113,12 @@ def test_a_wrong_config_is_78_with_its_line(binary: Path) -> None:
     assert 'line 2: gateway.port is "abc"' in ended.stderr
 
 
-def test_the_version_is_the_sources(gateway: FrozenGateway) -> None:
-    assert gateway.command("--version").stdout == f"openclawd {openclawd.__version__}\n"
+def test_the_version_is_the_sources_and_says_which_commit(gateway: FrozenGateway) -> None:
+    said = gateway.command("--version").stdout
+    # The plus: with changes that are in no commit.
+    assert re.fullmatch(
+        rf"openclawd {re.escape(openclawd.__version__)} \([0-9a-f]{{9,}}\+?, \d{{4}}-\d\d-\d\d\)\n", said
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -206,12 +192,6 @@ def test_its_memory_stays_within_bounds(gateway: FrozenGateway) -> None:
 def _can_hide() -> None:
     if hidden.why_not() is not None:
         pytest.skip(f"folders cannot be covered here: {hidden.why_not()}")
-
-
-def pythons() -> list[Path]:
-    """The libraries of every Python that may be here."""
-    own = Path(sysconfig.get_path("stdlib"))
-    return [folder for folder in {own, *Path("/usr/lib").glob("python3*")} if folder.is_dir()]
 
 
 @pytest.mark.usefixtures("_can_hide")

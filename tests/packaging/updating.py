@@ -18,6 +18,8 @@ from tests.support.versions import before, install, source_of, variant
 OLD, NEW = "0.6.0", "0.7.0"
 # How long the new one is watched: the tests' time, not the product's.
 TRIAL_MS: Final = 1_000
+# One that is not well is to be found out before its time is over, on a busy machine, too.
+BAD_TRIAL_MS: Final = 15_000
 PATIENCE_S: Final = 90.0
 
 HOUSE, ROUTES, SIGNALS, SECRETS, LOCK = (
@@ -147,7 +149,8 @@ def host(
     variant(dist, installation.slot(NEW), NEW, SABOTAGE[sabotage])
     port = free_port()
     (home / ".openclaw").mkdir(mode=0o700)
-    config = {"gateway": {"port": port}, "openclawd": {"update": {"trialMs": TRIAL_MS}}}
+    trial_ms = TRIAL_MS if sabotage == "nothing" else BAD_TRIAL_MS
+    config = {"gateway": {"port": port}, "openclawd": {"update": {"trialMs": trial_ms}}}
     (home / ".openclaw" / "openclaw.json").write_text(json.dumps(config))
     environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "OLLAMA_HOST": "127.0.0.1:9"}
     supervisor = SmallSupervisor(installation, [], environment, home / "output")

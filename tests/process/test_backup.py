@@ -79,7 +79,7 @@ async def test_what_a_backup_of_a_running_gateway_holds_comes_back_with_its_devi
 
 
 async def test_a_backup_moves_to_another_machine_as_one_file(tmp_path: Path) -> None:
-    file = tmp_path / "elsewhere" / "mine.tar.gz"
+    file = tmp_path / "mine.tar.gz"
     with gateway_process({"ui": {"assistant": {"name": "Ida"}}}) as gateway:
         await say(gateway, "hello")
         assert done(gateway.command("gateway", "call", "gateway.identity.get"))
