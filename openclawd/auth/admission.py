@@ -73,25 +73,27 @@ class Admission:
         """The decision on one `connect`. Never raises for what a client sent."""
         policy = self._policy
         locality = policy.locate(attempt.peer)
-        facts = _facts(attempt.peer, locality)
         if attempt.request.method != "connect":
-            return refusals.not_connect(facts)
+            return refusals.not_connect(_facts(attempt.peer, locality))
         try:
             params = structure(attempt.request.params, ConnectParams)
         except InvalidValue as error:
-            return refusals.invalid_params(facts, error.text())
-        facts = attrs.evolve(
-            facts,
+            return refusals.invalid_params(_facts(attempt.peer, locality), error.text())
+        protocol = negotiate(params.min_protocol, params.max_protocol, mode=params.client.mode)
+        facts = Facts(
+            locality.address,
+            attempt.peer.origin,
+            locality.host,
+            locality.is_local,
             client_id=params.client.id,
             client_mode=params.client.mode,
             client_version=params.client.version,
             device_id=params.device.id if params.device is not None else None,
             role=params.role,
+            protocol=protocol,
         )
-        protocol = negotiate(params.min_protocol, params.max_protocol, mode=params.client.mode)
         if protocol is None:
             return refusals.protocol_mismatch(facts, params)
-        facts = attrs.evolve(facts, protocol=protocol)
         return self._judge(Case(attempt, policy, self._devices, locality, params, protocol, facts))
 
     def judge_bearer(self, peer: Peer, credential: str | None, now_ms: int) -> BearerVerdict:

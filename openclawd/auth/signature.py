@@ -71,8 +71,7 @@ def verify_proof(
         return SignatureFault.PUBLIC_KEY
     signature = _from_base64(proof.signature)
     # Node clients sign the third form of the payload, the stock page the second.
-    payloads = (payload_v3(params, proof, nonce), payload_v2(params, proof, nonce))
-    if not any(_is_signed(key, signature, payload) for payload in payloads):
+    if not any(_is_signed(key, signature, form(params, proof, nonce)) for form in (payload_v3, payload_v2)):
         return SignatureFault.SIGNATURE
     return ProvenDevice(proof.id, base64.urlsafe_b64encode(key).rstrip(b"=").decode())
 

@@ -123,6 +123,7 @@ def configure_logging(
     logging.captureWarnings(True)
     # Nothing shows them, and finding them out costs as much as the record (the logging HOWTO, Optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001  as the HOWTO has it
     setup = Logging(path=file.path, handlers=(file, terminal), verbose=verbose)
     setup.set_level(level)
     return setup
@@ -183,7 +184,7 @@ def _plain(value: object, depth: int) -> object:
     """The value as JSON can hold it, secrets covered."""
     if isinstance(value, str):
         return _encodable(str(value))
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, (bool, float)):
         return value
     if isinstance(value, int):
         # Beyond 64 bits orjson refuses; a log line is no place to care.

@@ -122,7 +122,7 @@ class Slots(Generic[Holder]):
             if victim is None:
                 return Full.REFUSE if source in self._crowds else Full.WAIT
             self.give_back(victim)
-        place = _Place[Holder](None, source)
+        place: _Place[Holder] = _Place(None, source)
         if source is not None:
             place.source = held = self._sources.setdefault(source, _Source())
             held.count += 1

@@ -18,6 +18,7 @@ export PATH=/usr/local/bin:$PATH
     echo 'u messagebus - - - -'
     echo 'u ada 1000 "Ada" /home/ada /bin/bash'
 } | systemd-sysusers - 2>/dev/null
+chmod 1777 /tmp
 mkdir -p /home/ada /etc/systemd/system/user@.service.d
 chown ada: /home/ada
 chmod 700 /home/ada
