@@ -154,8 +154,10 @@ def test_all_of_it_goes_by_keyboard(visitor: Visitor, own_gateway: GatewayProces
     press("Enter")
     close = chat.devices.get_by_role("button", name="Close")
     expect(close).to_be_focused()
-    press("Tab")
+    # The dialog is there before its rows are.
     rename = chat.devices.get_by_role("button", name="Rename")
+    expect(rename).to_be_visible()
+    press("Tab")
     expect(rename).to_be_focused()
     press("Enter")
     chat.page.keyboard.type("Desk")
