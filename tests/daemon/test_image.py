@@ -1,5 +1,6 @@
 """The program that a restart executes, and what it is told."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import openclawd
 from openclawd.daemon.image import Image, become, environment_of, image_of
 
 
@@ -94,6 +96,25 @@ def test_a_frozen_program_is_started_as_if_it_had_not_been_unpacked(monkeypatch:
     around = environment_of({"LD_LIBRARY_PATH": "/unpacked", "LD_LIBRARY_PATH_ORIG": "/own", "A": "1"})
 
     assert around == {"LD_LIBRARY_PATH": "/own", "PYINSTALLER_RESET_ENVIRONMENT": "1", "A": "1"}
+
+
+_STARTING = {
+    *(f"subprocess.{name}" for name in ("run", "Popen", "call", "check_call", "check_output")),
+    "trio.run_process",
+    "trio.lowlevel.open_process",
+}
+
+
+def test_every_program_that_is_started_is_told_its_environment() -> None:
+    """A frozen program's own names the folder of its libraries (environment_of)."""
+    calls = [
+        (f"{file}:{node.lineno}", {keyword.arg for keyword in node.keywords})
+        for file in Path(openclawd.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in _STARTING
+    ]
+    assert calls
+    assert [where for where, told in calls if "env" not in told] == []
 
 
 def test_the_old_program_can_be_executed_even_when_its_link_leads_elsewhere(tmp_path: Path) -> None:

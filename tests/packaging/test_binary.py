@@ -1,10 +1,11 @@
 """The frozen binary does what the source does, where there is neither Python nor the source."""
 
 import json
+import platform
 import re
 import shutil
 import ssl
-import subprocess
+import time
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import pytest
 import trio
 
 import openclawd
+from openclawd.update.releases import is_newer
+from scripts.releasing.archive import built
 from tests.fake_provider import open_fake_provider
 from tests.packaging import hidden
 from tests.packaging.asking import asked, failed, pythons
@@ -25,20 +28,11 @@ from tests.support.provider_process import KEY, MODEL
 
 pytestmark = pytest.mark.binary
 
-COMMANDS = (
-    "",
-    "gateway",
-    "gateway run",
-    "gateway call",
-    "dashboard",
-    "devices list",
-    "health",
-    "logs",
-    "config get",
-)
-BUILD_PYTHON = ROOT / "build" / "venv" / "bin" / "python"
-# The budget of the idle gateway, three times: room for a machine that counts otherwise, none for a leak.
-MOST_RESIDENT_MB = 3 * 45
+# The budgets of the idle gateway and of its start, three times: room for a busy machine, none for a leak.
+MOST_RESIDENT_MB = 3 * 50
+MOST_START_S = 3 * 0.5
+# Debian 12's; what is built on a newer system runs only on those.
+NEWEST_GLIBC = "2.36"
 
 
 def provider_config(base_url: str) -> dict[str, Any]:
@@ -117,22 +111,8 @@ def test_the_version_is_the_sources_and_says_which_commit(gateway: FrozenGateway
     said = gateway.command("--version").stdout
     # The plus: with changes that are in no commit.
     assert re.fullmatch(
-        rf"openclawd {re.escape(openclawd.__version__)} \([0-9a-f]{{9,}}\+?, \d{{4}}-\d\d-\d\d\)\n", said
+        rf"openclawd {re.escape(openclawd.__version__)} \([0-9a-f]{{9}}\+?, \d{{4}}-\d\d-\d\d\)\n", said
     )
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_help_is_the_sources(gateway: FrozenGateway, command: str) -> None:
-    # Of the Python that was frozen: argparse changes its mind about columns.
-    source = subprocess.run(
-        [BUILD_PYTHON, "-P", "-m", "openclawd", *command.split(), "--help"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"HOME": str(gateway.home)},
-    )
-    assert gateway.command(*command.split(), "--help").stdout == source.stdout
 
 
 # --- what is inside
@@ -176,13 +156,31 @@ def test_nothing_of_this_folder_or_this_python_is_loaded(gateway: FrozenGateway)
     assert [path for path in loaded if path.startswith(str(ROOT))] == []
 
 
-def test_its_memory_stays_within_bounds(gateway: FrozenGateway) -> None:
+def test_it_is_ready_soon_and_small(binary: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if not Path("/proc/self/status").exists():
         pytest.skip("no /proc on this system")
-    assert gateway.process is not None
-    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
-    resident_kb = int(re.findall(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[0])
-    assert resident_kb / 1000 < MOST_RESIDENT_MB
+    took: list[float] = []
+    for _ in range(3):
+        began = time.monotonic()
+        with frozen_gateway(binary) as gateway:
+            took.append(time.monotonic() - began)
+            assert gateway.process is not None
+            status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    resident_mb = int(re.findall(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)[0]) / 1000
+    with capsys.disabled():
+        print(f"\nthe binary: ready in {min(took):.2f} s, {resident_mb:.0f} MB")
+    assert min(took) < MOST_START_S
+    assert resident_mb < MOST_RESIDENT_MB
+
+
+def test_it_runs_on_systems_of_the_last_years(installed: Path) -> None:
+    """None of its files needs a newer C library."""
+    own = platform.libc_ver()
+    if own[0] != "glibc" or is_newer(own[1], NEWEST_GLIBC):
+        pytest.skip(f"a release is built with glibc {NEWEST_GLIBC} or older, not here: docs/building.md")
+    needed = built(installed, openclawd.__version__).glibc
+    assert needed is not None
+    assert not is_newer(needed, NEWEST_GLIBC)
 
 
 # --- on another machine

@@ -52,19 +52,19 @@ RUNS: Final[tuple[tuple[str, int | None], ...]] = (
     ("devices rename nobody name", 1),
     ("devices rotate nobody", 1),
     ("devices revoke nobody", 1),
-    ("devices reset", 0),
+    ("devices reset --yes", 0),
     ("status", 0),
     ("doctor", 0),
     ("health", 0),
     ("logs -n 1", 0),
-    ("config get gateway.port", 0),
+    ("config get gateway", 0),
     ("config set logging.level debug", 0),
     ("config unset logging.level", 0),
     ("config validate", 0),
     ("config file", 0),
     ("backup create", 0),
     ("backup list", 0),
-    ("restore nothing", 1),
+    ("restore nothing", 75),
     ("update check", 1),
     ("update run", 1),
     ("update rollback", 1),
@@ -108,14 +108,13 @@ def test_every_command_is_tried() -> None:
 
 
 def test_every_command_finds_what_it_needs(gateway: FrozenGateway) -> None:
+    wrong = []
     for words, code in RUNS:
         ended = gateway.command(*words.split())
-        assert "fault in openclawd" not in ended.stderr, (words, ended.stderr)
-        assert ended.returncode in {0, 1} if code is None else ended.returncode == code, (
-            words,
-            ended.stdout,
-            ended.stderr,
-        )
+        codes = {0, 1} if code is None else {code}
+        if ended.returncode not in codes or "fault in openclawd" in ended.stderr:
+            wrong.append((words, ended.returncode, ended.stdout, ended.stderr))
+    assert wrong == []
 
 
 def test_what_it_starts_gets_the_libraries_of_the_system(gateway: FrozenGateway, tmp_path: Path) -> None:

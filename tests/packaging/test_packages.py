@@ -17,6 +17,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from packaging.requirements import Requirement
 
 import openclawd
 from tests.packaging.frozen import ROOT, frozen_gateway
@@ -102,7 +103,10 @@ def test_the_wheel_asks_for_what_the_project_names(made: Release) -> None:
             wheel.read(f"openclawd-{openclawd.__version__}.dist-info/METADATA")
         )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert sorted(metadata.get_all("Requires-Dist", ())) == sorted(project["dependencies"])
+    told, wanted = (
+        map(Requirement, each) for each in (metadata.get_all("Requires-Dist", ()), project["dependencies"])
+    )
+    assert set(told) == set(wanted)
     assert metadata["Requires-Python"] == project["requires-python"]
     assert metadata["License-Expression"] == "MIT"
 

@@ -27,7 +27,7 @@ run=/home/ada/.local/bin/openclawd
 config=/home/ada/.config
 units=$config/systemd/user
 show() { as_manager systemctl --user show openclawd -p "$1"; }
-health() { as_ada $run health --json | tr -d '\n'; }
+health() { told=$(as_ada $run health --json) && echo $told; }
 step unasked as_ada $program gateway install
 log_in
 until_true test -S /run/user/1000/systemd/private
@@ -100,7 +100,7 @@ cp -a /share/kept/. /home/ada/
 mkdir -p /var/lib/systemd/linger
 touch /var/lib/systemd/linger/ada
 systemctl start dbus.service systemd-logind.service
-health() { as_ada /home/ada/.local/bin/openclawd health --json | tr -d '\n'; }
+health() { told=$(as_ada /home/ada/.local/bin/openclawd health --json) && echo $told; }
 until_true health
 step health health
 """
