@@ -34,6 +34,8 @@ def running(one_file: Path, temporary: Path) -> Generator[FrozenGateway, None, N
     program = hidden.without(covered, one_file) if covered else one_file
     with frozen_gateway(program, environment={"TMPDIR": str(temporary)}) as gateway:
         yield gateway
+        # To kill the loader, which is the process that was started, would leave the gateway running.
+        gateway.stop()
 
 
 def serving(gateway: FrozenGateway) -> int:
