@@ -112,8 +112,8 @@ def _reload(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _rotate(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Over the local socket only: the token never leaves this machine, and comes from the file itself."""
+    from openclawd.cli.arguments import refuse_connection_options
     from openclawd.cli.dashboard import page_link
-    from openclawd.cli.gateway import refuse_connection_options
     from openclawd.config.paths import resolve_paths
 
     refuse_connection_options(arguments, "token rotate")
@@ -205,7 +205,7 @@ def _with_cure(failure: Failure) -> Failure:
 def _ask(
     arguments: argparse.Namespace, environ: Mapping[str, str], command: str, method: str, params: object
 ) -> Any:
-    from openclawd.cli.gateway import refuse_run_options
+    from openclawd.cli.arguments import refuse_run_options
     from openclawd.cli.rpc import converse
     from openclawd.cli.target import endpoints
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn, TypeAlias
 
+from openclawd.cli.failure import Failure
 from openclawd.daemon.exit_codes import ExitCode
 
 # As stock's CLI: long enough for a busy machine, short enough for a person who waits.
@@ -135,3 +136,26 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
     return int(text)
+
+
+def refuse_run_options(arguments: argparse.Namespace, action: str) -> None:
+    """What stood before `action` and means nothing to it must not look as if it did."""
+    for name in ("bind", "auth", "allow_unconfigured", "verbose"):
+        if getattr(arguments, name):
+            raise Failure(
+                f"openclawd gateway {action}: --{name.replace('_', '-')} is for starting the gateway.",
+                cure=f"See: openclawd gateway {action} --help",
+                exit_code=ExitCode.USAGE,
+            )
+
+
+def refuse_connection_options(arguments: argparse.Namespace, action: str) -> None:
+    """`action` is for the gateway of this state directory, and knows the way to it."""
+    refuse_run_options(arguments, action)
+    for name in ("port", "token", "token_file", "password", "password_file"):
+        if getattr(arguments, name) is not None:
+            raise Failure(
+                f"openclawd gateway {action}: it takes no --{name.replace('_', '-')}.",
+                cure=f"It asks the gateway of this state directory: openclawd gateway {action}",
+                exit_code=ExitCode.USAGE,
+            )

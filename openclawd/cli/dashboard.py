@@ -95,7 +95,7 @@ def _fingerprint(running: Mapping[str, Any], settings: "GatewaySettings") -> str
         return running.get("tlsFingerprint")
     if settings.tls is None:
         return None
-    from openclawd.cli.tls import certificate_fingerprint
+    from openclawd.cli.pin import certificate_fingerprint
 
     return certificate_fingerprint(settings.tls)
 
@@ -104,8 +104,8 @@ def _running(paths: "Paths", settings: "GatewaySettings") -> Mapping[str, Any]:
     """What a running gateway says of where it listens, which flags may have set, and whether our token is its
     own; nothing when none runs.
     """
-    from openclawd.cli.gateway import running_gateway
     from openclawd.cli.rpc import converse
+    from openclawd.cli.running import running_gateway
     from openclawd.cli.target import local_socket
 
     async def ask(rpc: "Rpc") -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import argparse
 import gc
 import json
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,18 +12,17 @@ from openclawd.cli.arguments import (
     add_connection,
     add_json,
     add_secrets,
+    refuse_run_options,
     warn_of_visible_secrets,
 )
 from openclawd.cli.failure import Failure
-from openclawd.cli.output import duration, print_json
+from openclawd.cli.output import print_json
 from openclawd.daemon.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from openclawd.cli.rpc import Rpc
 
 _BINDS: Final = ("loopback", "lan", "auto", "tailnet", "custom")
-# The life that begins with the first restart.
-_SECOND: Final = 2
 _AUTH_MODES: Final = ("none", "token", "password", "trusted-proxy")
 
 
@@ -74,29 +72,6 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="log JSON lines to the terminal")
 
 
-def refuse_run_options(arguments: argparse.Namespace, action: str) -> None:
-    """What stood before `action` and means nothing to it must not look as if it did."""
-    for name in ("bind", "auth", "allow_unconfigured", "verbose"):
-        if getattr(arguments, name):
-            raise Failure(
-                f"openclawd gateway {action}: --{name.replace('_', '-')} is for starting the gateway.",
-                cure=f"See: openclawd gateway {action} --help",
-                exit_code=ExitCode.USAGE,
-            )
-
-
-def refuse_connection_options(arguments: argparse.Namespace, action: str) -> None:
-    """`action` is for the gateway of this state directory, and knows the way to it."""
-    refuse_run_options(arguments, action)
-    for name in ("port", "token", "token_file", "password", "password_file"):
-        if getattr(arguments, name) is not None:
-            raise Failure(
-                f"openclawd gateway {action}: it takes no --{name.replace('_', '-')}.",
-                cure=f"It asks the gateway of this state directory: openclawd gateway {action}",
-                exit_code=ExitCode.USAGE,
-            )
-
-
 def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     # Of every class with slots an unslotted twin is thrown away, two megabytes in all. One look at each new
     # object finds them; what lives is not looked at again while starting, which would cost a tenth of it.
@@ -144,48 +119,3 @@ def _call(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     # JSON is the only form that an unknown payload has.
     print_json(converse(endpoints(arguments, environ), ask, timeout_ms=arguments.timeout))
     return ExitCode.OK
-
-
-async def running_gateway(rpc: "Rpc") -> dict[str, Any]:
-    """How the gateway runs: what its hello tells, and what ours adds to `status` (stock's does not)."""
-    status = await rpc.ask("status")
-    snapshot = rpc.hello.get("snapshot", {})
-    known = {
-        "version": rpc.hello.get("server", {}).get("version"),
-        "uptimeMs": snapshot.get("uptimeMs"),
-        "authMode": snapshot.get("authMode"),
-        "stateDir": snapshot.get("stateDir"),
-        "configFile": snapshot.get("configPath"),
-    }
-    return {"running": True, **known, **status.get("openclawd", {})}
-
-
-def lifecycle_of(found: Mapping[str, Any]) -> str | None:
-    """Where the gateway stands, while it does not simply serve."""
-    lifecycle = found.get("lifecycle")
-    return None if lifecycle == "ready" else lifecycle
-
-
-def last_restart_of(found: Mapping[str, Any]) -> str | None:
-    """When and why it last restarted in place, how long nobody was served, how often it did."""
-    last, generation = found.get("lastRestart"), found.get("generation")
-    if not isinstance(last, Mapping) or not isinstance(generation, int):
-        return None
-    ago = duration(max(0.0, time.time() * 1000 - last.get("atMs", 0)))
-    said = f"{ago} ago, in {duration(last.get('gapMs', 0))}: {last.get('reason')}"
-    return said if generation == _SECOND else f"{generation - 1} times, last {said}"
-
-
-def refused_restart_of(found: Mapping[str, Any]) -> str | None:
-    """Why a restart that was asked for since then did not happen."""
-    problem = found.get("restartProblem")
-    return None if problem is None else f"the last one was refused: {problem} (now: openclawd gateway check)"
-
-
-def listening_of(found: Mapping[str, Any]) -> str | None:
-    """Its port, and where that is open to."""
-    if found.get("port") is None:
-        return None
-    return ", ".join(
-        [f"port {found['port']}", *(str(found[key]) for key in ("bind", "address") if found.get(key))]
-    )

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from openclawd.cli.failure import NotRunning
-from openclawd.cli.gateway import last_restart_of, lifecycle_of, listening_of, refused_restart_of
 from openclawd.cli.gateway_seen import Seen
 from openclawd.cli.next_step import next_step
 from openclawd.cli.output import duration
+from openclawd.cli.running import last_restart_of, lifecycle_of, listening_of, refused_restart_of
 from openclawd.cli.service_lines import end_line, moment, service_lines
 from openclawd.cli.status import refused_line
 from openclawd.cli.update_line import update_line

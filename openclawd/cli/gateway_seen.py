@@ -93,7 +93,7 @@ def look(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Seen:
 
 
 async def _ask(rpc: Rpc) -> dict[str, Any]:
-    from openclawd.cli.gateway import running_gateway
+    from openclawd.cli.running import running_gateway
     from openclawd.cli.status import last_refused
 
     found = await running_gateway(rpc)

@@ -16,7 +16,7 @@ def add_command(add_action: Callable[[str, str], argparse.ArgumentParser]) -> No
 
 
 def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from openclawd.cli.gateway import refuse_run_options
+    from openclawd.cli.arguments import refuse_run_options
     from openclawd.cli.gateway_screen import document, lines
     from openclawd.cli.gateway_seen import look
 

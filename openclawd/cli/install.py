@@ -5,10 +5,7 @@ that somebody has edited, and restarts nothing that is as it should be.
 """
 
 import argparse
-import os
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from openclawd.cli.arguments import add_service
@@ -90,21 +87,6 @@ def _install(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             code = install_job(arguments, asked, asked.service, report.facts, report.note)
     _print(report, as_json=arguments.json)
     return code
-
-
-def confirmed(question: str, *, default: bool) -> bool | None:
-    """What a person at a terminal answers; None where there is nobody to ask."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    print(f"{question} [{'Y/n' if default else 'y/N'}] ", end="", file=sys.stderr, flush=True)
-    answer = sys.stdin.readline().strip().lower()
-    return default if not answer else answer in {"y", "yes"}
-
-
-def shown(path: Path | str) -> str:
-    """A path as a person writes it."""
-    home, text = os.environ.get("HOME", ""), str(path)
-    return f"~{text[len(home) :]}" if len(home) > 1 and text.startswith(f"{home}/") else text
 
 
 def _print(report: _Report, *, as_json: bool) -> None:

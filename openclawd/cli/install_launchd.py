@@ -4,9 +4,10 @@ import argparse
 import os
 import sys
 
+from openclawd.cli.consent import confirmed
 from openclawd.cli.failure import Failure
-from openclawd.cli.install import confirmed, shown
 from openclawd.cli.install_program import Facts, Note, installation_for, placed
+from openclawd.cli.output import shown
 from openclawd.cli.service import Chosen, as_typed
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.service.install import PLACES

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from openclawd.cli.failure import Failure, look_at, reason_of
-from openclawd.cli.install import shown
+from openclawd.cli.output import shown
 from openclawd.cli.service import Chosen, refuse_as_usage
 from openclawd.service.install import InTheWay, link_command, place_program
 from openclawd.service.program import (

@@ -9,9 +9,10 @@ from typing import Final
 
 import attrs
 
+from openclawd.cli.consent import confirmed
 from openclawd.cli.failure import Failure
-from openclawd.cli.install import confirmed, shown
 from openclawd.cli.install_program import Facts, Note, installation_for, placed
+from openclawd.cli.output import shown
 from openclawd.cli.service import Chosen, as_typed, not_started, refuse_as_usage
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.service import account, surroundings

@@ -5,7 +5,9 @@ cursor.
 """
 
 import json
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from openclawd.daemon.log_text import printable
 
@@ -40,3 +42,9 @@ def duration(milliseconds: float) -> str:
         if count >= 1:
             return f"{count} {name}s" if name == "day" and count > 1 else f"{count} {name}"
     return f"{max(0, round(milliseconds))} ms"
+
+
+def shown(path: Path | str) -> str:
+    """A path as a person writes it."""
+    home, text = os.environ.get("HOME", ""), str(path)
+    return f"~{text[len(home) :]}" if len(home) > 1 and text.startswith(f"{home}/") else text

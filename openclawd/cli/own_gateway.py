@@ -97,7 +97,7 @@ class OwnGateway:
         shown = (self._running or {}).get("tlsFingerprint")
         if not isinstance(shown, str):
             return None
-        from openclawd.cli.tls import plain
+        from openclawd.cli.pin import plain
 
         return plain(shown)
 
@@ -195,7 +195,7 @@ class OwnGateway:
 
 def _restarts(running: Mapping[str, Any]) -> Iterator[Finding]:
     """Its last restart, whether another is under way, and what none in place can apply."""
-    from openclawd.cli.gateway import last_restart_of, lifecycle_of
+    from openclawd.cli.running import last_restart_of, lifecycle_of
     from openclawd.cli.service_unit import unit_of
 
     lifecycle, last = lifecycle_of(running), last_restart_of(running)
@@ -215,6 +215,6 @@ def _restarts(running: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 async def _status(rpc: "Rpc") -> dict[str, Any]:
-    from openclawd.cli.gateway import running_gateway
+    from openclawd.cli.running import running_gateway
 
     return await running_gateway(rpc)

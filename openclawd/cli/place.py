@@ -9,7 +9,7 @@ import trio
 
 from openclawd.auth.hosts import DEFAULT_PORTS, Origin, is_loopback
 from openclawd.cli.failure import Failure
-from openclawd.cli.tls import plain
+from openclawd.cli.pin import plain
 from openclawd.daemon.certificate_files import fingerprint_of
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.link import bracketed

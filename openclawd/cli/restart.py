@@ -56,7 +56,7 @@ def add_command(add_action: Callable[[str, str], argparse.ArgumentParser]) -> No
 
 
 def _restart(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from openclawd.cli.gateway import refuse_connection_options
+    from openclawd.cli.arguments import refuse_connection_options
     from openclawd.cli.service import chosen, is_there
     from openclawd.cli.service_unit import unit_of
     from openclawd.config.paths import resolve_paths

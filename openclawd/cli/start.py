@@ -22,7 +22,7 @@ def add_commands(add_action: Callable[[str, str], argparse.ArgumentParser]) -> N
 
 
 def _start(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from openclawd.cli.gateway import refuse_connection_options
+    from openclawd.cli.arguments import refuse_connection_options
     from openclawd.cli.service import chosen, said_plainly, started
     from openclawd.service.surroundings import obstacle
 
@@ -44,8 +44,8 @@ def _start(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _uninstall(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from openclawd.cli.gateway import refuse_connection_options
-    from openclawd.cli.install import shown
+    from openclawd.cli.arguments import refuse_connection_options
+    from openclawd.cli.output import shown
     from openclawd.cli.service import chosen, said_plainly
     from openclawd.config.paths import resolve_paths
     from openclawd.service.program import own_installation

@@ -48,7 +48,7 @@ def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _ask(rpc: "Rpc") -> dict[str, Any]:
-    from openclawd.cli.gateway import running_gateway
+    from openclawd.cli.running import running_gateway
 
     found = await running_gateway(rpc)
     if "gateway.admissions" in rpc.hello.get("features", {}).get("methods", []):
@@ -96,7 +96,7 @@ def _print(found: Mapping[str, Any], failure: Failure | None, warnings: "list[Fi
 
 
 def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    from openclawd.cli.gateway import last_restart_of, lifecycle_of, refused_restart_of
+    from openclawd.cli.running import last_restart_of, lifecycle_of, refused_restart_of
 
     up_ms, clients, runs = found.get("uptimeMs"), found.get("clients"), found.get("runs")
     up = f", up {duration(up_ms)}" if isinstance(up_ms, int) else ""

@@ -47,7 +47,7 @@ def _ask_to_end(pid: int) -> None:
 
 
 def _stop(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    from openclawd.cli.gateway import refuse_connection_options
+    from openclawd.cli.arguments import refuse_connection_options
     from openclawd.cli.service import chosen, said_plainly, supervising
     from openclawd.config.paths import resolve_paths
     from openclawd.daemon.lock import running_pid

@@ -34,7 +34,7 @@ from openclawd.daemon.local_socket import is_trustworthy
 from openclawd.daemon.sockets import tailnet_address
 
 if TYPE_CHECKING:
-    from openclawd.cli.tls import Pin
+    from openclawd.cli.pin import Pin
 
 
 @attrs.frozen
@@ -146,7 +146,7 @@ def given_flags(arguments: argparse.Namespace) -> Flags:
 def _own_pin(settings: GatewaySettings) -> "Pin | None":
     if settings.tls is None:
         return None
-    from openclawd.cli.tls import pin_of
+    from openclawd.cli.pin import pin_of
 
     return pin_of(settings.tls)
 
@@ -198,7 +198,7 @@ def _pin_for(
     place: tuple[str, str, int], fingerprint: str | None, environ: Mapping[str, str]
 ) -> "Pin | None":
     """What was given by hand, else what the config knows of that place; then no authority counts."""
-    from openclawd.cli.tls import Pin
+    from openclawd.cli.pin import Pin
 
     if fingerprint:
         return Pin(
