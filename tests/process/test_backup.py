@@ -14,7 +14,7 @@ from tests.support.device import Device
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.wire_client import wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 
 def database(gateway: GatewayProcess) -> Path:

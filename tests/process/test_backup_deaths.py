@@ -19,7 +19,7 @@ from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.provider_process import ProviderProcess, provider_process
 from tests.support.wire_client import wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 FULL: Final = bool(os.environ.get("OPENCLAWD_TEST_FULL"))
 # How many of the calls of a backup, and of a restore, are tried.

@@ -20,7 +20,7 @@ from tests.support.moved_clock import CLOCK, Clock
 from tests.support.provider_process import ProviderProcess, provider_process
 from tests.support.wire_client import WireClient, wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 FULL: Final = bool(os.environ.get("OPENCLAWD_TEST_FULL"))
 # A minute is longer than any deadline of the gateway.

@@ -12,7 +12,7 @@ from tests.process.clients import BACKEND
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.wire_client import Refused, WireClient, wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 PATIENCE_S = 15.0
 CONFIG = f"""{{

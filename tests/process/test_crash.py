@@ -15,7 +15,7 @@ from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.provider_process import ProviderProcess, provider_process
 from tests.support.wire_client import Refused, WireClient, wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 SESSIONS: Final = ("main", "one", "two", "three")
 # The kill falls after this many frames of the gateway: before an answer, in the middle of some, near the end.

@@ -22,6 +22,7 @@ from tests.support.wire_client import Refused, WireClient, wire_client
 
 pytestmark = [
     pytest.mark.process,
+    pytest.mark.lifecycle,
     pytest.mark.skipif(why_not() is not None, reason=f"no mount namespaces here: {why_not()}"),
 ]
 

@@ -20,7 +20,7 @@ from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.mined import CHECKPOINT, MINE
 from tests.support.provider_process import ProviderProcess, provider_process
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 FULL: Final = bool(os.environ.get("OPENCLAWD_TEST_FULL"))
 

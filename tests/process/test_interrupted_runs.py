@@ -12,7 +12,7 @@ from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.provider_process import ProviderProcess, provider_process
 from tests.support.wire_client import WireClient, wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 WAYS = pytest.mark.parametrize("way", ["restart", "crash"])
 # What the provider does with the first question: how far a run is when the process goes.

@@ -18,7 +18,7 @@ from tests.support.ledger import Epochs, faults
 from tests.support.load_client import LoadClient, Refused
 from tests.support.provider_process import ProviderProcess, provider_process
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 DEATHS: Final = 200 if os.environ.get("OPENCLAWD_TEST_FULL") else 8
 CLIENTS: Final = 20

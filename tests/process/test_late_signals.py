@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.gateway_process import gateway_process
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 ROOT = Path(__file__).parents[2]
 

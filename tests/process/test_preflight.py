@@ -12,7 +12,7 @@ import trio
 
 from openclawd.daemon.preflight import preflight
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 SECRET = "a-secret-that-nobody-may-read"
 OPENCLAWD = (sys.executable, "-m", "openclawd", "gateway")

@@ -19,7 +19,7 @@ from tests.support.gateway_process import TOKEN, GatewayProcess, free_port, gate
 from tests.support.provider_process import ProviderProcess, provider_process
 from tests.support.wire_client import wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 RESTART_PATIENCE_S = 15.0
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ import pytest
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.wire_client import Refused, WireClient, wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 ROOT = Path(__file__).parents[2]
 V3 = (3, 3)

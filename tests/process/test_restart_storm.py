@@ -30,7 +30,7 @@ from tests.support.provider_process import ProviderProcess, provider_process
 from tests.support.storm import Storm
 from tests.support.wire_client import wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 RESTARTS: Final = 200 if os.environ.get("OPENCLAWD_TEST_FULL") == "1" else 20
 CLIENTS: Final = 50

@@ -13,7 +13,7 @@ from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.provider_process import ProviderProcess, provider_process
 from tests.support.wire_client import WireClient, wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 GENERATIONS: Final = (3, 4)
 Frames = list[dict[str, Any]]

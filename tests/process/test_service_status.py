@@ -12,7 +12,7 @@ from openclawd.service.unit import ServiceSpec, service_text
 from tests.support.supervised import ROOT
 from tests.support.systemd import run_under_systemd, why_not
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 OPENCLAWD = (sys.executable, "-m", "openclawd")
 STATUS = f"echo Status=$({' '.join(OPENCLAWD)} gateway status --json | tr -d '\\n')"

@@ -15,7 +15,7 @@ import pytest
 from tests.support.gateway_process import GatewayProcess, free_port, gateway_process
 from tests.support.wire_client import wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 NO_TOKEN = {"OPENCLAW_GATEWAY_TOKEN": ""}
 CONFIG_COMMAND = "openclawd config validate"

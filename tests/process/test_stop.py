@@ -18,7 +18,7 @@ from tests.support.provider_process import ProviderProcess, provider_process
 from tests.support.raw_websocket import UPGRADE
 from tests.support.wire_client import WireClient, wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 # What the specification allows.
 STOP_WITHIN_S = 5.0

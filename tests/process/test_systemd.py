@@ -12,7 +12,7 @@ import pytest
 from tests.support.supervised import PORT, ROOT
 from tests.support.systemd import run_under_systemd, why_not
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 FULL = os.environ.get("OPENCLAWD_TEST_FULL") == "1"
 RESTARTS = 100 if FULL else 6

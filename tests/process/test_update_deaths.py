@@ -18,7 +18,7 @@ from tests.slots.installed import NEW, OLD, guard, installation
 from tests.support.dying import build, watched
 from tests.update.worlds import World, hangs, serves
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 FULL: Final = bool(os.environ.get("OPENCLAWD_TEST_FULL"))
 MOMENTS: Final = ("before", "torn", "after")

@@ -17,7 +17,7 @@ from tests.process.clients import READ_ONLY
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.wire_client import Refused, WireClient, wire_client
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 ROOT: Final = Path(__file__).parents[2]
 COMMAND: Final = f"git -C {ROOT} pull"

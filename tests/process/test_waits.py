@@ -5,7 +5,7 @@ import pytest
 from tests.process.waiting import PATIENCE_S, Waits
 from tests.support.raw_websocket import close_of
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.lifecycle]
 
 
 def test_a_websocket_that_never_sends_connect_is_told_so_and_logged(waits: Waits) -> None:

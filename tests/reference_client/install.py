@@ -1,5 +1,6 @@
 """The reference client as it was published, pinned by package-lock.json and fetched once into the cache."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -31,14 +32,19 @@ def reference_client() -> Path:
     """A folder with the client in its node_modules and the driver beside it. Raises NotAvailable."""
     pins = b"".join((HERE / name).read_bytes() for name in _PINS)
     folder = CACHE / hashlib.sha256(pins).hexdigest()[:16]
-    if not folder.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as work:
-            fetched = Path(work) / "fetched"
-            _fetch(fetched)
-            # Whole or not at all, also when it is interrupted here.
-            fetched.rename(folder)
-    shutil.copyfile(HERE / "driver.mjs", folder / "driver.mjs")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    # Batteries that run side by side want it at the same moment.
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=CACHE) as work:
+                fetched = Path(work) / "fetched"
+                _fetch(fetched)
+                # Whole or not at all, also when it is interrupted here.
+                fetched.rename(folder)
+        driver = (HERE / "driver.mjs").read_bytes()
+        if not (folder / "driver.mjs").exists() or (folder / "driver.mjs").read_bytes() != driver:
+            (folder / "driver.mjs").write_bytes(driver)
     return folder
 
 
