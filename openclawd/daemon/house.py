@@ -29,6 +29,7 @@ from openclawd.daemon.stock_import import adopt_stock_devices
 from openclawd.daemon.supervisor import supervise
 from openclawd.events.event import Event
 from openclawd.methods.services import RestartRefused, RestartRequest
+from openclawd.net.capacity import receptions
 from openclawd.net.listener import (
     Listeners,
     close_listeners,
@@ -36,7 +37,7 @@ from openclawd.net.listener import (
     serve_listeners,
     stop_accepting,
 )
-from openclawd.net.reception import BUSY, receptions
+from openclawd.net.reception import BUSY
 from openclawd.protocol.closes import SERVICE_RESTART
 from openclawd.protocol.errors import RequestError
 from openclawd.protocol.limits import TICK_INTERVAL_MS
@@ -85,6 +86,7 @@ class Left:
     waiting: Sequence[socket.socket]
     waiting_local: Sequence[socket.socket]
     journal: MutableMapping[str, Any] | None
+    config: str
     at_ms: int
     """When clients were told to go (wall clock)."""
 
@@ -107,6 +109,12 @@ class House:
     def clients(self) -> int:
         """Who is let in now, commands among them."""
         return len(self._parts.clients)
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What is wrong with the config and the state now, in sentences."""
+        failing = (each.said for each in self._parts.state_watch.warnings() if each.failing)
+        return (*self._parts.access.warnings, *failing)
 
     async def live(self, coordinator: Coordinator, *, started: Callable[[], None]) -> Left | None:
         """Start, serve until the coordinator says that it is enough, and end: what the next generation gets,
@@ -145,8 +153,10 @@ class House:
                 coordinator.started()
                 if coordinator.state is State.READY:
                     started()
-                if await coordinator.leaving() is State.DRAINING:
-                    await coordinator.drain(self._let_runs_end)
+                while await coordinator.leaving() is State.DRAINING:
+                    if await coordinator.drain(self._let_runs_end) is not State.READY:
+                        break
+                    parts.sessions.go_on()
                 if coordinator.state is State.HANDING_OVER:
                     leave_note(state_dir, coordinator.requests_in_force, now_ms())
                     left = await self._hand_over(listeners)
@@ -205,10 +215,10 @@ class House:
             for reception in (self._network, self._local):
                 finish_nursery.start_soon(reception.finish, FINISH_TIMEOUT_S)
             await self._parts.clients.catch_up(FINISH_TIMEOUT_S, SERVICE_RESTART)
-        at_ms = now_ms()
+        config, at_ms = self._parts.config_file.applied.raw, now_ms()
         with trio.move_on_after(GOODBYE_TIMEOUT_S):
             await self._parts.clients.dismiss(SERVICE_RESTART, ANSWER_TIMEOUT_S)
-        return Left(self._network.hand_over(), self._local.hand_over(), None, at_ms)
+        return Left(self._network.hand_over(), self._local.hand_over(), None, config, at_ms)
 
     def _restart_notice(self) -> Event:
         last = self._parts.setting.restart.last_restart

@@ -35,7 +35,7 @@ from openclawd.daemon.limits import LimitKeeper
 from openclawd.daemon.policy import admission_policy, limit_rules
 from openclawd.daemon.sections import Sections
 from openclawd.daemon.state_watch import StateWatch
-from openclawd.daemon.update_program import running_installation, update_program
+from openclawd.daemon.update_program import update_program
 from openclawd.daemon.updates import Updates
 from openclawd.events.hub import Hub
 from openclawd.events.subscriptions import Subscriptions
@@ -46,6 +46,7 @@ from openclawd.protocol.hello import SessionDefaults
 from openclawd.sessions.keys import agent_of
 from openclawd.sessions.news import SubscribedNews
 from openclawd.sessions.registry import Sessions
+from openclawd.slots.layout import own_installation
 from openclawd.store.conversations import Conversations
 from openclawd.store.database import Database
 from openclawd.store.devices import DeviceStore
@@ -175,7 +176,7 @@ class Parts:
         )
         self.updates = Updates(
             version=__version__,
-            installation=running_installation(),
+            installation=own_installation(),
             program=update_program(loaded.paths, os.environ),
             config=lambda: self.access.loaded.config,
             facts=Facts(database),
@@ -215,6 +216,8 @@ class Parts:
             lifecycle=self.setting.restart.lifecycle(),
             last_restart=self.setting.restart.last_restart,
             restart_problem=self.setting.restart.problem,
+            restart_problem_at_ms=self.setting.restart.problem_at_ms,
+            restart_required_for=last.restart_required if (last := self.access.last) is not None else (),
             state_warnings=tuple(self.state_watch.warnings()),
             config_warnings=self.access.warnings,
         )

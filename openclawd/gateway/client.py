@@ -142,7 +142,7 @@ class Client:
             self._flusher.soon(self._write_now)
 
     def _write_now(self) -> None:
-        """Write what waits; a goodbye, or what the network does not take now, needs a task."""
+        """Write what waits, and the goodbye; what the network does not take now needs a task."""
         self._writing = False
         if self._nursery is None:
             return  # the client has left
@@ -154,6 +154,12 @@ class Client:
                 self._outbox.sent()
         except WireClosed:
             return  # the reader learns it, too
+        if self._ending is not None and not self._outbox.buffered_bytes:
+            self._writing = True  # nothing may follow a close frame
+            if self._wire.close_now(self._ending):
+                # The reader hears the answer, if there is one.
+                self._nursery.cancel_scope.deadline = trio.current_time() + self._close_patience_s
+                return
         if self._writing or self._outbox.overflowed or self._ending is not None:
             self._writing = True
             self._nursery.start_soon(self._write)

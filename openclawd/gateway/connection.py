@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from openclawd.auth import refusals
-from openclawd.auth.admission import Admission
+from openclawd.auth.admission import LOCAL_SOCKET, Admission
 from openclawd.auth.decisions import Admitted, Refused
 from openclawd.auth.devices import Devices
 from openclawd.auth.locality import Peer
@@ -31,7 +31,7 @@ from openclawd.gateway.flusher import Flusher
 from openclawd.gateway.handshake import Left, hear, outdated
 from openclawd.gateway.router import Router
 from openclawd.gateway.wire import Wire, WireClosed
-from openclawd.protocol.closes import SERVICE_RESTART, Close
+from openclawd.protocol.closes import NORMAL, SERVICE_RESTART, Close
 from openclawd.protocol.connect import CLIENT_CAPS, ResumeParams
 from openclawd.protocol.frames import response_error, response_ok
 from openclawd.protocol.hello import (
@@ -301,4 +301,6 @@ def _log_end(desk: Desk, client: Client, close: Close, arrived_ms: int) -> None:
     }
     if client.dropped_events:
         fields["droppedEvents"] = client.dropped_events
-    _log.info("left", extra={"fields": fields})
+    # That a command has ended is no news: who looks at a gateway again and again would see nothing else.
+    is_command = client.credential == LOCAL_SOCKET and close.code == NORMAL.code
+    _log.log(logging.DEBUG if is_command else logging.INFO, "left", extra={"fields": fields})

@@ -46,6 +46,13 @@ class Wire(Protocol):
     async def send(self, frames: bytes) -> None:
         """Write finished frames in one piece. Raises WireClosed. A cancelled call breaks the wire."""
 
+    def close_now(self, close: Close) -> bool:
+        """Say why this is closed, without waiting; who receives gets WireClosed when the peer has answered.
+
+        False when the network did not take it all, or the wire is closing: `close` is needed then. Never
+        raises.
+        """
+
     async def close(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:
         """Close with a code and a reason, then the transport. A mute peer gets `patience_s` to answer. Never
         raises.

@@ -22,6 +22,7 @@ from trio.abc import HalfCloseableStream, Stream
 
 from openclawd.auth.hosts import DEFAULT_PORTS, split_host
 from openclawd.net.slots import Reached, Stage, unwatched
+from openclawd.net.stream import close_at_once
 
 # From the first byte of a head to its end.
 HEAD_TIMEOUT_S: Final = 10.0
@@ -126,7 +127,7 @@ async def serve_http(
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
     finally:
-        await trio.aclose_forcefully(stream)
+        await close_at_once(stream)
 
 
 async def _serve_requests(

@@ -13,7 +13,8 @@ from typing import Final
 
 import trio
 
-from openclawd.net.reception import Connection, Reception
+from openclawd.net.accepted import Connection
+from openclawd.net.reception import Reception
 
 # Database, log, lock, listeners, pipes and a few dozen calls to model providers.
 RESERVED_DESCRIPTORS: Final = 128

@@ -18,23 +18,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-import attrs
 import trio
 
-from openclawd.auth.hosts import IpNetwork
+from openclawd.net.accepted import IN_HANDSHAKE, Connection
 from openclawd.net.floods import Floods
 from openclawd.net.silence import Silence
 from openclawd.net.slots import Full, Slots, Stage
-from openclawd.net.sources import source_of
 from openclawd.net.turns import Turns
 
-# Sockets that nobody has said anything on, or whose turn has not come: some two KiB each.
-LOBBY_MAX: Final = 3072
-# Connections in their handshake. A household needs ten, and an office whose clients all come back at once is
-# through in a second. Each may hold what net/stream.py reads of a stranger: this bounds the memory.
-HANDSHAKES_MAX: Final = 1024
-# Over the local socket: commands of the owner's own.
-LOCAL_MAX: Final = 128
 # Handshakes that begin in one round of the event loop: each costs most of a millisecond.
 TURNS_A_ROUND: Final = 4
 # Browsers open a socket or two before they need them, and open others when these are gone.
@@ -47,76 +38,8 @@ BUSY: Final = (
     b"Content-Length: 29\r\nConnection: close\r\n\r\nThe gateway is busy for now.\n"
 )
 
-# <netinet/tcp.h>: the peer has sent its FIN.
-_CLOSE_WAIT: Final = 8
-_IN_HANDSHAKE: Final = frozenset((Stage.OPEN, Stage.WAITING, Stage.UPGRADED, Stage.DECIDING))
-_UNANSWERED: Final = _IN_HANDSHAKE | {Stage.ANSWERING}
+_UNANSWERED: Final = IN_HANDSHAKE | {Stage.ANSWERING}
 _log = logging.getLogger("openclawd.listener")
-
-
-@attrs.define(eq=False, repr=False)
-class Connection:
-    """One accepted connection. Who serves it says how far it has come."""
-
-    socket: socket.socket
-    source: str | None
-    _reception: "Reception"
-    goodbye: Callable[[], None] | None
-    """Says it, without waiting, to a peer that is in the middle of its handshake."""
-
-    stage: Stage = Stage.OPEN
-    waits_since: float = 0.0
-    """For its first turn (trio.current_time)."""
-
-    scope: trio.CancelScope = attrs.Factory(trio.CancelScope)
-    stream: trio.SocketStream = attrs.field(init=False)
-    """The transport, once it has begun."""
-
-    _begun: bool = False
-    _turn: trio.Event | None = None
-
-    def begin(self) -> None:
-        """Its turn has come."""
-        self._begun = True
-        self.stage = Stage.OPEN
-        self.stream = trio.SocketStream(trio.socket.from_stdlib_socket(self.socket))
-
-    def reached(self, stage: Stage) -> None:
-        """It has come to `stage`."""
-        if stage is not self.stage:
-            self.stage = stage
-            self._reception.reached(self, stage)
-
-    async def turn(self) -> None:
-        """Wait for another turn: it wants more than its first one was for."""
-        self._turn = trio.Event()
-        self._reception.wants_turn(self)
-        await self._turn.wait()
-
-    def has_turn(self) -> bool:
-        """Let it go on; False when it has not begun."""
-        if self._turn is None:
-            return False
-        self._turn.set()
-        return True
-
-    def is_leaving(self) -> bool:
-        """See Reception.is_leaving."""
-        return self._reception.is_leaving()
-
-    def settled(self) -> None:
-        """It is a client's now; unless there is one too many, and it ends."""
-        self._reception.settled(self)
-
-    def end(self) -> None:
-        """Close it now, with the word that it is owed."""
-        self.scope.cancel()
-        if self.goodbye is not None and self.stage in _IN_HANDSHAKE:
-            self.goodbye()
-        if self._begun:
-            self.stream.socket.close()
-        else:
-            self.socket.close()
 
 
 class Reception:
@@ -173,7 +96,7 @@ class Reception:
         while True:
             await self._silence.wait_broken()
             for connection in self._silence.broken():
-                if _has_spoken(connection.socket):
+                if connection.has_spoken():
                     connection.waits_since = trio.current_time()
                     connection.stage = Stage.WAITING
                     self._lobby.move(connection, Stage.WAITING)
@@ -208,7 +131,7 @@ class Reception:
 
     def _has_left(self, connection: Connection) -> bool:
         waited_s = trio.current_time() - connection.waits_since
-        return waited_s > HUNG_UP_AFTER_S and _has_hung_up(connection.socket)
+        return waited_s > HUNG_UP_AFTER_S and connection.has_hung_up()
 
     def _let_go(self, connection: Connection) -> None:
         """Somebody in the lobby has left, or says nothing."""
@@ -332,45 +255,3 @@ class Reception:
         self._silence.close()
         for connection in self._lobby:
             connection.socket.close()
-
-
-def receptions(
-    descriptors: int, *, trusted_proxies: Callable[[], tuple[IpNetwork, ...]], busy: bytes = BUSY
-) -> tuple[Reception, Reception]:
-    """Those of the network and of the local socket, which a flood from the network does not touch.
-
-    They share the connections that there are `descriptors` for.
-    """
-    local = min(LOCAL_MAX, descriptors // 4)
-    lobby = min(LOBBY_MAX, descriptors // 6)
-    places = min(HANDSHAKES_MAX, descriptors // 8)
-    return (
-        Reception(
-            lobby=lobby,
-            places=places,
-            clients_max=descriptors - lobby - places - local,
-            source=lambda address: source_of(address, trusted_proxies()),
-            busy=busy,
-        ),
-        Reception(lobby=local // 4, places=local // 4, clients_max=local // 2, source=lambda _: None),
-    )
-
-
-def _has_hung_up(peer: socket.socket) -> bool:
-    """Whether the peer has ended the connection already, where the kernel tells (tcp(7), TCP_INFO)."""
-    if peer.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
-        return False
-    try:
-        return peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSE_WAIT
-    except OSError:
-        return True
-
-
-def _has_spoken(peer: socket.socket) -> bool:
-    """Whether there is something to read; False when the peer is gone."""
-    try:
-        return peer.recv(1, socket.MSG_PEEK) != b""
-    except BlockingIOError:
-        return True  # the kernel thought better of it: a checksum was wrong (select(2), bugs)
-    except OSError:
-        return False

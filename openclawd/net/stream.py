@@ -29,6 +29,14 @@ _CLOSE_OPCODE: Final = 0x88
 _TOO_BIG_CODE: Final = TOO_BIG.code.to_bytes(2, "big")
 
 
+async def close_at_once(stream: Stream) -> None:
+    """As trio.aclose_forcefully, without a turn of the event loop where only a socket has to be closed."""
+    if isinstance(stream, trio.SocketStream):
+        stream.socket.close()
+    else:
+        await trio.aclose_forcefully(stream)
+
+
 class UpgradedStream(Stream):
     """`transport` after an upgrade request that is owed `answer`, and was followed by `trailing`."""
 
@@ -39,7 +47,7 @@ class UpgradedStream(Stream):
         self._write_lock = trio.Lock()
         self._unwritten = answer
         self._broken = False
-        self._closed = False
+        self.is_closed = False
         self.close_sent = False
         self._budget: int | None = None
         self._on_overflow: Callable[[], None] | None = None
@@ -124,6 +132,16 @@ class UpgradedStream(Stream):
         self._unwritten += data[written:]
         return not self._unwritten
 
+    def write_close(self, frame: bytes) -> bool:
+        """Write a close frame as `write_now` does; see `finish_close`."""
+        self.close_sent = True
+        return self.write_now(frame)
+
+    async def finish_close(self) -> None:
+        """Send what was kept of a close frame, if there is one. Raises as `send_all` does."""
+        if self.close_sent:
+            await self.send_all(b"")  # TLS keeps its own
+
     def write_last(self, frame: bytes) -> None:
         """Write a last frame as `write_now` does, but not in the middle of another; then nothing more."""
         if not self._write_lock.locked() and not self._unwritten:
@@ -166,7 +184,7 @@ class UpgradedStream(Stream):
 
     async def aclose(self) -> None:
         """Close the transport, after the frame that the peer is still owed."""
-        if self._closed:
+        if self.is_closed:
             return  # each who may have to close it does
         words = self._last_words() if self._last_words is not None else None
         try:
@@ -177,5 +195,5 @@ class UpgradedStream(Stream):
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
             pass
         finally:
-            self._broken = self._closed = True
-            await trio.aclose_forcefully(self._transport)
+            self._broken = self.is_closed = True
+            await close_at_once(self._transport)

@@ -12,6 +12,7 @@ import trio
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection
 from wsproto import WSConnection
 from wsproto.connection import Connection, ConnectionType
+from wsproto.events import CloseConnection
 from wsproto.utilities import LocalProtocolError
 
 from openclawd.gateway.wire import CLOSE_PATIENCE_S, WireClosed, WireOverflow
@@ -34,8 +35,15 @@ PRE_ADMISSION_BUDGET: Final = PRE_ADMISSION_MAX + 1024
 class TrioWebSocketWire:
     """One accepted WebSocket."""
 
-    def __init__(self, connection: WebSocketConnection, stream: UpgradedStream, reached: Reached) -> None:
+    def __init__(
+        self,
+        connection: WebSocketConnection,
+        machine: WSConnection,
+        stream: UpgradedStream,
+        reached: Reached,
+    ) -> None:
         self._connection = connection
+        self._machine = machine
         self._stream = stream
         self._reached = reached
         self._admitted = False
@@ -116,7 +124,7 @@ class TrioWebSocketWire:
 
     def send_now(self, frames: bytes) -> bool:
         """Write finished frames as far as that can be done at once. Raises WireClosed."""
-        if self._closing or self._connection.closed is not None:
+        if self._is_closing:
             raise WireClosed(1006, "already closed")
         try:
             return self._stream.write_now(frames)
@@ -125,12 +133,16 @@ class TrioWebSocketWire:
 
     async def send(self, frames: bytes) -> None:
         """Write finished frames. Raises WireClosed."""
-        if self._closing or self._connection.closed is not None:
+        if self._is_closing:
             raise WireClosed(1006, "already closed")
         try:
             await self._stream.send_all(frames)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise WireClosed(1006, "connection lost") from None
+
+    @property
+    def _is_closing(self) -> bool:
+        return self._closing or self._stream.close_sent or self._connection.closed is not None
 
     def admitted(self) -> None:
         """Lift the receive limit to a client's."""
@@ -143,6 +155,16 @@ class TrioWebSocketWire:
         if not self._stream.close_sent:
             self._stream.write_last(close_frame(close))
 
+    def close_now(self, close: Close) -> bool:
+        """Say why, as far as that can be done at once, and leave the answer to who receives."""
+        if self._overflowed or self._is_closing:
+            return False
+        frame = self._machine.send(CloseConnection(code=close.code, reason=close.reason or None))
+        try:
+            return self._stream.write_close(frame)
+        except trio.BrokenResourceError:
+            return False
+
     async def close(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:
         """Say why, wait a little for the answer, then close the transport for certain."""
         if self._closing:
@@ -151,11 +173,12 @@ class TrioWebSocketWire:
         try:
             with trio.move_on_after(patience_s, shield=True):
                 too_big = self._connection.closed is not None and self._connection.closed.code == 1009
-                if self._overflowed and not too_big:
+                await self._stream.finish_close()
+                if too_big or not self._overflowed:
+                    await self._connection.aclose(close.code, close.reason or None)
+                elif not self._stream.close_sent:
                     # The reader has stopped on purpose, so the library's closing handshake cannot end.
                     await self._stream.send_all(close_frame(close))
-                else:
-                    await self._connection.aclose(close.code, close.reason or None)
                 if self._overflowed or too_big:
                     await self._stream.discard_until_eof()
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
@@ -185,7 +208,7 @@ async def accept_websocket(
     try:
         async with trio.open_nursery(strict_exception_groups=True) as reader_nursery:
             reader_nursery.start_soon(connection._reader_task)  # noqa: SLF001  what `wrap_server_stream` does
-            yield TrioWebSocketWire(connection, stream, reached)
+            yield TrioWebSocketWire(connection, opened, stream, reached)
             with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await stream.answer()
             reader_nursery.cancel_scope.cancel()
@@ -195,5 +218,6 @@ async def accept_websocket(
         if not stream.close_sent:
             raise
     finally:
-        with trio.CancelScope(shield=True):
-            await trio.aclose_forcefully(stream)
+        if not stream.is_closed:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)

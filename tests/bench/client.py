@@ -9,6 +9,7 @@ import selectors
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
 
@@ -131,16 +132,32 @@ class Client:
         del received[:start]
         return messages
 
+    def answer_goodbye(self) -> None:
+        """As RFC 6455 section 5.5.1 asks, once it is here; the gateway ends the connection then."""
+        if self.goodbye is not None:
+            self._send_close()
+
+    def _send_close(self) -> None:
+        with suppress(OSError):
+            self._socket.sendall(_CLOSE)
+
+    def has_ended(self) -> bool:
+        """Read on behind the goodbye; whether that was the end."""
+        try:
+            return not self._socket.recv(RECEIVE_BYTES)
+        except OSError:
+            return True
+
     def close(self) -> None:
         """As a well-behaved client does: a close frame, then to the end of the stream."""
-        try:
-            self._socket.sendall(_CLOSE)
-            while self._socket.recv(RECEIVE_BYTES):
-                pass
-        except OSError:
+        self._send_close()
+        while not self.has_ended():
             pass
-        finally:
-            self._socket.close()
+        self.drop()
+
+    def drop(self) -> None:
+        """Close the socket."""
+        self._socket.close()
 
 
 def frame(value: object) -> bytes:

@@ -81,26 +81,31 @@ def _restart(found: Gateway, knocks: Knocks, identities: Sequence[Identity]) -> 
 
 
 class _Returning:
-    """One client on its way."""
+    """One client on its way: it hears the goodbye and answers it, waits for the end, and dials again."""
 
     def __init__(self, welcome: Welcome) -> None:
         self.client = welcome.client
         self.identity = welcome.identity
         self.last_s = 0.0
         self.back_s = 0.0
-        self.sent_away = False
+        self._dialled = False
 
     def hear(self) -> bool:
-        """Something is here to be read; whether this client is back."""
-        if self.sent_away:
-            if advance(self.client, self.identity) is None:
-                return False
-            self.back_s = time.perf_counter()
-            return True
-        self.client.receive()
-        self.last_s = time.perf_counter()
-        self.sent_away = self.client.goodbye is not None
+        """Something is here to be read; whether the gateway has closed, and another client is needed."""
+        if self._dialled:
+            if advance(self.client, self.identity) is not None:
+                self.back_s = time.perf_counter()
+        elif self.client.goodbye is not None:
+            return self.client.has_ended()
+        else:
+            self.client.receive()
+            self.last_s = time.perf_counter()
+            self.client.answer_goodbye()
         return False
+
+    def dial(self, port: int) -> None:
+        self.client = Client(port)
+        self._dialled = True
 
 
 def _come_back(port: int, selector: selectors.BaseSelector, count: int) -> list[_Returning]:
@@ -112,13 +117,13 @@ def _come_back(port: int, selector: selectors.BaseSelector, count: int) -> list[
             raise ClientFailed(f"{len(returned)} of {count} were back after {_PATIENCE_S:.0f} s")
         for key, _ in ready:
             each: _Returning = key.data
-            was_away = each.sent_away
+            old = each.client
             if each.hear():
-                returned.append(each)
-                selector.unregister(each.client)
-            elif each.sent_away and not was_away:
-                selector.unregister(each.client)
-                each.client.close()
-                each.client = Client(port)
+                selector.unregister(old)
+                old.drop()
+                each.dial(port)
                 selector.register(each.client, selectors.EVENT_READ, each)
+            elif each.back_s:
+                returned.append(each)
+                selector.unregister(old)
     return returned

@@ -430,15 +430,26 @@ class StuckWire:
     async def watch(self) -> None:
         await trio.sleep_forever()
 
+    def close_now(self, close: Close) -> bool:
+        return False
+
     async def close(self, close: Close, patience_s: float = 0.0) -> None:
         self.closed = trio.current_time(), close
 
 
-async def test_a_client_that_has_to_go_and_reads_nothing_is_closed_within_seconds(
-    autojump_clock: MockClock,
-) -> None:
-    flusher, wire = Flusher(), StuckWire()
-    client = Client(
+class MuteWire(StuckWire):
+    """A peer that takes everything and says nothing."""
+
+    def send_now(self, frames: bytes) -> bool:
+        return True
+
+    def close_now(self, close: Close) -> bool:
+        self.closed = trio.current_time(), close
+        return True
+
+
+def client_on(wire: StuckWire, flusher: Flusher) -> Client:
+    return Client(
         connection_id="c1",
         wire_generation=4,
         role="operator",
@@ -450,6 +461,13 @@ async def test_a_client_that_has_to_go_and_reads_nothing_is_closed_within_second
         router=Router(cast(Mapping[str, Method], {}), cast(Services, None), CallCounts()),
         flusher=flusher,
     )
+
+
+async def test_a_client_that_has_to_go_and_reads_nothing_is_closed_within_seconds(
+    autojump_clock: MockClock,
+) -> None:
+    flusher, wire = Flusher(), StuckWire()
+    client = client_on(wire, flusher)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(flusher.serve)
         nursery.start_soon(client.run)
@@ -463,3 +481,16 @@ async def test_a_client_that_has_to_go_and_reads_nothing_is_closed_within_second
         trio.current_time() - 1,
         Close(4001, "client invalidated: device removed"),
     )
+
+
+async def test_a_client_that_does_not_answer_its_goodbye_is_let_go(autojump_clock: MockClock) -> None:
+    flusher, wire = Flusher(), MuteWire()
+    client = client_on(wire, flusher)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(flusher.serve)
+        client.end(SERVICE_RESTART, patience_s=3)
+        ended = await client.run()
+        nursery.cancel_scope.cancel()
+
+    assert ended == SERVICE_RESTART
+    assert wire.closed == (trio.current_time() - 3, SERVICE_RESTART)

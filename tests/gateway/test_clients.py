@@ -17,7 +17,7 @@ from openclawd.methods.services import Services
 from openclawd.net.websocket import TrioWebSocketWire
 from openclawd.protocol.closes import SERVICE_RESTART, Close
 from openclawd.vitals.calls import CallCounts
-from tests.support.memory_socket import memory_socket
+from tests.support.memory_socket import memory_socket, socket_pair
 
 
 class Door:
@@ -71,6 +71,19 @@ async def test_everybody_is_told_and_gone_when_the_goodbye_returns(autojump_cloc
         await door.clients.dismiss(SERVICE_RESTART)
 
         assert len(door.clients) == 0
+        assert [await close_of(first), await close_of(second)] == [(1012, "service restart")] * 2
+
+
+async def test_everybody_is_told_why_before_the_wait_for_an_answer_begins(autojump_clock: MockClock) -> None:
+    door = Door()
+    async with (
+        memory_socket(door.serve, streams=socket_pair) as first,
+        memory_socket(door.serve, streams=socket_pair) as second,
+    ):
+        await first.get_message()
+        await second.get_message()
+        await door.clients.dismiss(SERVICE_RESTART, patience_s=0)
+
         assert [await close_of(first), await close_of(second)] == [(1012, "service restart")] * 2
 
 

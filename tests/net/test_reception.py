@@ -9,8 +9,9 @@ import trio
 from trio.testing import MockClock
 
 from openclawd.auth.locality import parse_proxies
+from openclawd.net.accepted import Connection
 from openclawd.net.listener import Handler, Listeners, close_listeners, serve_listeners
-from openclawd.net.reception import BUSY, HUNG_UP_AFTER_S, SILENCE_S, Connection, Reception
+from openclawd.net.reception import BUSY, HUNG_UP_AFTER_S, SILENCE_S, Reception
 from openclawd.net.slots import Stage
 from openclawd.net.sources import source_of
 

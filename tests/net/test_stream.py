@@ -5,11 +5,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 from openclawd.net.stream import UpgradedStream
-
-
-def socket_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
-    ours, theirs = trio.socket.socketpair()
-    return trio.SocketStream(ours), trio.SocketStream(theirs)
+from tests.support.memory_socket import socket_pair
 
 
 async def received(stream: trio.abc.ReceiveStream, size: int) -> bytes:

@@ -151,6 +151,19 @@ async def test_a_websocket_over_it_writes_without_a_task_and_keeps_the_order(enc
         assert await received(ends.theirs, len(MUCH) + 6) == b"first " + MUCH
 
 
+async def test_a_close_frame_that_the_network_does_not_take_at_once_goes_out_all_the_same(
+    encrypted: Encrypted,
+) -> None:
+    async with encrypted() as ends, trio.open_nursery() as nursery:
+        stream = UpgradedStream(ends.ours, b"", b"")
+
+        assert not stream.write_now(MUCH)
+        assert not stream.write_close(b"the end")
+        nursery.start_soon(stream.finish_close)
+
+        assert await received(ends.theirs, len(MUCH) + 7) == MUCH + b"the end"
+
+
 @pytest.mark.parametrize("proper", [True, False], ids=["close_notify", "truncated"])
 async def test_a_peer_that_ends_has_ended_whether_it_says_so_or_not(
     encrypted: Encrypted, proper: bool

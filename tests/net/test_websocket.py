@@ -11,7 +11,7 @@ from openclawd.net.websocket import TrioWebSocketWire
 from openclawd.protocol.closes import TOO_BIG, Close
 from openclawd.protocol.limits import PRE_ADMISSION_MAX
 from openclawd.protocol.websocket_frames import text_frame
-from tests.support.memory_socket import memory_socket
+from tests.support.memory_socket import memory_socket, socket_pair
 
 
 async def closed(client: WebSocketConnection) -> tuple[int, str]:
@@ -114,6 +114,38 @@ async def test_a_peer_that_never_answers_a_close_is_not_waited_for(autojump_cloc
         await trio.sleep(60)
 
     assert ended_at[0] - started <= 2.0
+
+
+async def test_a_close_that_is_said_at_once_leaves_the_answer_to_who_receives(
+    autojump_clock: MockClock,
+) -> None:
+    heard: list[int] = []
+
+    async def serve(wire: TrioWebSocketWire) -> None:
+        assert wire.close_now(Close(1012, "service restart"))
+        with pytest.raises(WireClosed):
+            wire.send_now(text_frame(b"nothing follows it"))
+        try:
+            await wire.receive()
+        except WireClosed as answered:
+            heard.append(answered.code)
+
+    async with memory_socket(serve, streams=socket_pair) as client:
+        assert await closed(client) == (1012, "service restart")
+
+    assert heard == [1012]
+
+
+async def test_a_close_that_the_network_did_not_take_at_once_is_said_all_the_same(
+    autojump_clock: MockClock,
+) -> None:
+    async def serve(wire: TrioWebSocketWire) -> None:
+        # A memory stream takes nothing at once.
+        assert not wire.close_now(Close(1012, "service restart"))
+        await wire.close(Close(1012, "service restart"))
+
+    async with memory_socket(serve) as client:
+        assert await closed(client) == (1012, "service restart")
 
 
 async def test_a_cancelled_write_breaks_the_wire_instead_of_garbling_it(autojump_clock: MockClock) -> None:
