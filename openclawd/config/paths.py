@@ -83,6 +83,12 @@ def resolve_paths(environ: Mapping[str, str], home: Path | None = None) -> Paths
     return Paths(state_dir=state, config_file=config)
 
 
+def profile_of(environ: Mapping[str, str]) -> str | None:
+    """Which of several gateways is meant, by its name as it was given; None for the one without a name."""
+    name = environ.get("OPENCLAW_PROFILE", "").strip()
+    return None if name in {"", "default"} else name
+
+
 def _home(environ: Mapping[str, str], home: Path | None) -> Path:
     asked = environ.get("OPENCLAW_HOME", "").strip()
     if asked and not asked.startswith("~"):
@@ -97,8 +103,8 @@ def _home(environ: Mapping[str, str], home: Path | None) -> Path:
 
 
 def _state_name(environ: Mapping[str, str]) -> str:
-    profile = environ.get("OPENCLAW_PROFILE", "").strip()
-    if not profile or profile == "default":
+    profile = profile_of(environ)
+    if profile is None:
         return ".openclaw"
     if not _PROFILE.fullmatch(profile):
         raise _refused("OPENCLAW_PROFILE", repr(profile), "letters, digits, - and _ (64 at most)")

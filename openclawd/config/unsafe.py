@@ -36,7 +36,10 @@ def refusals(loaded: LoadedConfig, settings: "GatewaySettings") -> Iterator[Refu
         yield from _proxy(loaded, settings)
     elif lets_everybody_in(settings) and not is_loopback(settings):
         sentence = f"Refusing to bind gateway to {settings.bind} without auth."
-        yield ("gateway", "bind"), sentence, "set gateway.auth.token, or bind to loopback"
+        hint = "set gateway.auth.token, or bind to loopback"
+        if settings.auth_mode == "token":
+            hint = "bind to loopback, or have a token made: openclawd gateway token rotate"
+        yield ("gateway", "bind"), sentence, hint
 
 
 def is_loopback(settings: "GatewaySettings") -> bool:

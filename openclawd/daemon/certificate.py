@@ -16,6 +16,7 @@ from openclawd.config.settings import TlsSettings
 from openclawd.daemon.certificate_files import (
     Certificate,
     CertificateUnusable,
+    check_place,
     make_certificate,
     read_certificate,
 )
@@ -37,6 +38,8 @@ def check_certificate(tls: TlsSettings) -> None:
     try:
         if not tls.make or tls.certificate.exists():
             read_certificate(tls)
+        else:
+            check_place(tls)
     except (CertificateUnusable, OSError) as error:
         raise StartRefused(ExitCode.CONFIG, str(error)) from error
 

@@ -5,9 +5,11 @@ its subject that it is ours. A new one for the same key is one file, replaced in
 is a pair that fits.
 """
 
+import errno
 import hashlib
 import ipaddress
 import logging
+import os
 import re
 import ssl
 import stat
@@ -139,11 +141,30 @@ def make_certificate(tls: TlsSettings, names: Iterable[str], now_ms: int) -> Non
         )
         _write(tls.certificate, made.public_bytes(Encoding.PEM))
     except OSError as error:
-        where = error.filename or tls.certificate
-        raise CertificateUnusable(
-            f"No certificate can be made: {where}: {error.strerror or error}.\n"
-            f"Give the folder to the user that runs the gateway: ls -ld {tls.certificate.parent}"
-        ) from error
+        raise _unmakeable(tls, error) from error
+
+
+def check_place(tls: TlsSettings) -> None:
+    """Raises CertificateUnusable where `make_certificate` would, as far as it can be told before."""
+    try:
+        if tls.key.exists():
+            _key(tls)
+        for file in (tls.certificate, tls.key):
+            folder = next(each for each in file.parents if each.exists())
+            if not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    except OSError as error:
+        raise _unmakeable(tls, error) from error
+
+
+def _unmakeable(tls: TlsSettings, error: OSError) -> CertificateUnusable:
+    where = error.filename or tls.certificate
+    return CertificateUnusable(
+        f"No certificate can be made: {where}: {error.strerror or error}.\n"
+        f"Give the folder to the user that runs the gateway: ls -ld {tls.certificate.parent}"
+    )
 
 
 def _key(tls: TlsSettings) -> "EllipticCurvePrivateKey":

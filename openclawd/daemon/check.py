@@ -4,6 +4,7 @@ it may be asked beside a gateway that runs.
 With `program`, it is what a gateway asks of the program that it is about to become (`preflight`).
 """
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -25,10 +26,10 @@ from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.local_socket import check_folder
 from openclawd.daemon.lock import running_pid
 from openclawd.daemon.log_file import LOG_NAME
-from openclawd.daemon.refusal import StartRefused
+from openclawd.daemon.refusal import REINSTALL, StartRefused, unwritable
 from openclawd.daemon.sockets import probe_tcp
 from openclawd.store.errors import StoreError
-from openclawd.store.trial import try_database
+from openclawd.store.trial import try_database, try_pages
 
 _NAMED_IN_PAGE: Final = re.compile(r'(?:src|href)="\./([^"?#]+)')
 
@@ -64,14 +65,14 @@ def check(
         yield Checked("config", "", "\n".join(said), error.command, code)
     if paths is not None:
         yield _checked("state", str(paths.state_dir), partial(_state, paths))
-        yield _checked("database", str(paths.database), partial(try_database, paths.database))
+        in_use = beside_running or running_pid(paths.lock_file) is not None
+        yield _checked("database", str(paths.database), partial(_database, paths.database, in_use=in_use))
     if paths is None or loaded is None or settings is None:
         return
     there = "" if loaded.exists else " does not exist: all defaults"
     yield _checked("config", f"{paths.config_file}{there}", partial(_agents, loaded))
-    has_port = beside_running or running_pid(paths.lock_file) is not None
     # Of port 0, whether the address is ours is all that can be asked.
-    asked = attrs.evolve(settings, port=0) if has_port else settings
+    asked = attrs.evolve(settings, port=0) if in_use else settings
     moves = listening is not None and settings.port not in (0, listening)
     probe = partial(probe_tcp, settings, is_ours=False) if moves else partial(probe_tcp, asked)
     yield _checked("address", f"{settings.bind}, port {settings.port}", probe)
@@ -84,6 +85,9 @@ def check(
 def _checked(name: str, said: str, examine: Callable[[], object]) -> Checked:
     try:
         examine()
+    except OSError as error:
+        problem = f"{error.filename or said}: {error.strerror or error}"
+        return Checked(name, said, problem, exit_code=ExitCode.CONFIG)
     except StoreError as error:
         return Checked(name, said, f"{error.path}: {error.problem}", error.cure, ExitCode.UNEXPECTED)
     except StartRefused as error:
@@ -101,14 +105,18 @@ def _state(paths: Paths) -> None:
     for place in (folder, paths.lock_file, log):
         needed = os.R_OK | os.W_OK | (os.X_OK if place == folder else 0)
         if place.exists() and not (os.access(place, needed) and place.is_dir() == (place == folder)):
-            raise StartRefused(
-                ExitCode.CONFIG,
-                f"{place} cannot be written.\n"
-                "Give it to the user that runs the gateway, or choose another place:"
-                " OPENCLAW_STATE_DIR=/path openclawd gateway",
-            )
+            is_fixed = os.statvfs(folder).f_flag & os.ST_RDONLY
+            number = errno.EROFS if is_fixed else errno.EACCES
+            raise unwritable(place, OSError(number, os.strerror(number)))
     if folder == paths.own_dir:
         check_folder(folder, folder.stat())
+
+
+def _database(path: Path, *, in_use: bool) -> None:
+    """Raises StoreError. Damage that a running gateway has not noticed is the next start's to mend."""
+    try_database(path)
+    if not in_use:
+        try_pages(path)
 
 
 def _agents(loaded: LoadedConfig) -> None:
@@ -135,5 +143,6 @@ def _page(folder: Path) -> None:
     missing = next((each for each in ("index.html", *named) if not (folder / each).is_file()), None)
     if missing is not None:
         raise StartRefused(
-            ExitCode.UNEXPECTED, f"{folder / missing} of the page is missing.\nInstall openclawd anew."
+            ExitCode.UNEXPECTED,
+            f"{folder / missing} of the page is missing.\n{REINSTALL}",
         )

@@ -2,6 +2,9 @@
 
 The file is looked at, not subscribed to: editors replace it, folders are mounted over it, and inotify tells
 of neither on every file system. One stat a second costs nothing that could be measured.
+
+A restart that the file needs and that was refused is tried again, as what stood in its way (a port, a
+certificate, a disk) may go away without a change of the file.
 """
 
 import hashlib
@@ -20,6 +23,9 @@ from openclawd.daemon.access import Access
 from openclawd.methods.services import Restarter, RestartRefused, RestartRequest
 
 LOOK_EVERY_S: Final = 1.0
+# Each try costs half a second of a processor; who mends something waits a moment, not all night.
+FIRST_RETRY_S: Final = 10.0
+LAST_RETRY_S: Final = 300.0
 
 _log = logging.getLogger("openclawd.config")
 
@@ -32,6 +38,8 @@ class ConfigWatch:
         self._file = config_file
         self._restart = restart
         self._watch = Watch()
+        self._retry_at_s: float | None = None
+        self._retry_s = FIRST_RETRY_S
 
     async def serve(self) -> None:
         """Until cancelled."""
@@ -49,6 +57,8 @@ class ConfigWatch:
         now = await trio.to_thread.run_sync(self._signature)
         due_s = self._watch.look(now, trio.current_time(), rest_s=wanted.debounce_ms / 1000)
         if due_s is None:
+            if self._retry_at_s is not None and trio.current_time() >= self._retry_at_s:
+                await self._restart_if_needed(again=True)
             return LOOK_EVERY_S
         if due_s > 0:
             return min(due_s, LOOK_EVERY_S)
@@ -56,6 +66,7 @@ class ConfigWatch:
         return LOOK_EVERY_S
 
     async def _go_by_it(self) -> None:
+        was_refused, self._retry_at_s = self._retry_at_s is not None, None
         found = await trio.to_thread.run_sync(self._hash)
         if found != self._file.seen_hash:
             try:
@@ -63,6 +74,11 @@ class ConfigWatch:
             except ConfigError:
                 return  # said in the log, and wherever else people look
         # Else somebody told the gateway before it saw for itself.
+        await self._restart_if_needed(again=False)
+        if was_refused and self._retry_at_s is None and not self._restart.restart_pending:
+            self._restart.withdraw()
+
+    async def _restart_if_needed(self, *, again: bool) -> None:
         last, mode = self._access.last, self._access.loaded.config.gateway.reload.mode
         if last is None or self._restart.restart_pending:
             return
@@ -74,10 +90,14 @@ class ConfigWatch:
         if mode == "hot":
             _log.warning("config waits for a restart", extra={"fields": {"keys": list(keys)}})
             return
+        wanted = RestartRequest(f"changed: {', '.join(keys)}", "config-reload", again=again)
         try:
-            await self._restart.request(RestartRequest(f"changed: {', '.join(keys)}", "config-reload"))
+            await self._restart.request(wanted)
         except RestartRefused as refused:
             self._access.restart_refused(keys, str(refused))
+        # Also of one that was granted: it may be called off at its last moment.
+        self._retry_s = min(2 * self._retry_s, LAST_RETRY_S) if again else FIRST_RETRY_S
+        self._retry_at_s = trio.current_time() + self._retry_s
 
     def _signature(self) -> Signature | None:
         with suppress(OSError):

@@ -3,10 +3,12 @@
 A restart is asked for by signals, clients, commands and the configuration, at any time and by several at
 once: requests for the same restart share it. Before anything is let go, the program that is to be executed
 proves in a process of its own that it could start; if it cannot, the restart is off, whoever asked is told
-why, and the gateway serves on. A stop goes before a restart, however far that has come.
+why, and the gateway serves on. If that was a while ago when it is to be executed, it proves itself again. A
+stop goes before a restart, however far that has come.
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
@@ -43,14 +45,18 @@ class Coordinator:
         generation: int,
         preflight: Callable[[], Awaitable[str | None]],
         changed: Callable[[State, str], None],
+        renew: Callable[[], Awaitable[str | None]] | None = None,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """`preflight` tells why the program to execute could not start, None when it could; `changed` hears
-        of each new state, with words for people.
+        """`preflight` tells why the program to execute could not start, None when it could, and `renew` again
+        right before that; `changed` hears of each new state, with words for people.
         """
         self.generation = generation
         self._lifecycle = Lifecycle()
         self._preflight = preflight
+        self._renew = renew
         self._changed = changed
+        self._now_ms = now_ms
         self._pending: _Pending | None = None
         # Shielded: whoever asked may leave, as others may have joined.
         self._check_scope = trio.CancelScope(shield=True)
@@ -66,6 +72,9 @@ class Coordinator:
 
         self.problem: str | None = None
         """Why the restart that was last asked for was refused; None where it was not."""
+
+        self.problem_at_ms: int | None = None
+        """Since when that has been in its way (wall clock)."""
 
         self.requests_in_force: list[RestartRequest] = []
         """The restart that is under way: who asked for it, and who joined."""
@@ -122,28 +131,37 @@ class Coordinator:
             raise RestartRefused(pending.refusal)
         return RestartTicket(delay_ms, coalesced=True)
 
+    def withdraw(self) -> None:
+        """Nobody wants the restart any more that was refused."""
+        self._refused_with(None)
+
     async def _examine(self, wanted: RestartRequest, due_s: float) -> RestartTicket:
         pending = self._pending = _Pending(wanted, due_s)
         fields = {"reason": wanted.reason, "kind": wanted.kind, "delayMs": wanted.delay_ms}
-        _log.info("restart requested", extra={"fields": fields})
-        try:
-            with trio.CancelScope(shield=True) as self._check_scope:
-                pending.refusal = await self._preflight()
-            if self._check_scope.cancelled_caught:
-                pending.refusal = "the gateway is stopping"
-        except Exception as error:  # noqa: BLE001  the fence: a check that fails inside has not passed
-            _log.exception("check failed")
-            pending.refusal = f"the new program could not be checked: {type(error).__name__}: {error}"
-        self.problem = pending.refusal
+        # What is tried again and again is told when something else comes of it.
+        _log.log(
+            logging.DEBUG if wanted.again else logging.INFO, "restart requested", extra={"fields": fields}
+        )
+        with trio.CancelScope(shield=True) as self._check_scope:
+            pending.refusal = await _outcome(self._preflight)
+        if self._check_scope.cancelled_caught:
+            pending.refusal = "the gateway is stopping"
+        is_known = wanted.again and pending.refusal == self.problem
+        self._refused_with(pending.refusal)
         pending.examined.set()
         if pending.refusal is not None:
             self._pending = None
-            _log.error("restart cancelled", extra={"fields": {**fields, "problem": pending.refusal}})
+            level = logging.DEBUG if is_known else logging.ERROR
+            _log.log(level, "restart cancelled", extra={"fields": {**fields, "problem": pending.refusal}})
             if self.state is State.READY:
                 self._changed(self.state, f"ready; restart cancelled: {pending.refusal}")
             raise RestartRefused(pending.refusal)
         self._asked.set()
         return RestartTicket(wanted.delay_ms, coalesced=False)
+
+    def _refused_with(self, problem: str | None) -> None:
+        if problem != self.problem:
+            self.problem, self.problem_at_ms = problem, None if problem is None else self._now_ms()
 
     async def serve(self) -> None:
         """Begin restarts when they are due, until cancelled."""
@@ -175,7 +193,10 @@ class Coordinator:
         return self.state
 
     async def drain(self, work: Callable[[], Awaitable[object]]) -> State:
-        """Let `work` end what is under way, unless a stop comes; HANDING_OVER or STOPPING."""
+        """Let `work` end what is under way, unless a stop comes; HANDING_OVER or STOPPING. READY when the
+        program to execute cannot start any more: then the restart is off.
+        """
+        refusal: str | None = None
         async with trio.open_nursery(strict_exception_groups=True) as drain_nursery:
 
             async def give_up() -> None:
@@ -184,9 +205,21 @@ class Coordinator:
 
             drain_nursery.start_soon(give_up)
             await work()
+            if self._renew is not None:
+                refusal = await _outcome(self._renew)
             drain_nursery.cancel_scope.cancel()
+        if refusal is not None and self.state is State.DRAINING:
+            self._call_off(refusal)
+            return self.state
         self._move(Happening.DRAINED, f"handing over to generation {self.generation + 1}", self.reason)
         return self.state
+
+    def _call_off(self, refusal: str) -> None:
+        self._refused_with(refusal)
+        self.requests_in_force = []
+        self._leaving = trio.Event()
+        _log.error("restart cancelled", extra={"fields": {"reason": self.reason, "problem": refusal}})
+        self._move(Happening.CALLED_OFF, f"ready; restart cancelled: {refusal}")
 
     def _move(self, happening: Happening, words: str, reason: str = "") -> bool:
         before = self.state
@@ -201,3 +234,11 @@ class Coordinator:
         with suppress(OSError):
             self._changed(self.state, words)
         return True
+
+
+async def _outcome(check: Callable[[], Awaitable[str | None]]) -> str | None:
+    try:
+        return await check()
+    except Exception as error:  # noqa: BLE001  the fence: a check that fails inside has not passed
+        _log.exception("check failed")
+        return f"the new program could not be checked: {type(error).__name__}: {error}"

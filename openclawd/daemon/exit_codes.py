@@ -27,7 +27,9 @@ class ExitCode(IntEnum):
     """The port is taken, or another gateway holds the state directory. It may pass."""
 
     CONFIG = 78
-    """The config, the bind address or the auth settings are wrong. It does not pass by itself."""
+    """The config, the bind address or the auth settings are wrong, or the state cannot be written. It does
+    not pass by itself.
+    """
 
 
 _MEANINGS: Final[Mapping[ExitCode, str]] = {
@@ -35,7 +37,8 @@ _MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.UNEXPECTED: "a fault; its last words say which",
     ExitCode.USAGE: "its command line is wrong",
     ExitCode.BUSY: "its port is taken, or another gateway has its state",
-    ExitCode.CONFIG: "the config, the bind address or the auth settings are wrong",
+    ExitCode.CONFIG: "the config, the bind address or the auth settings are wrong,"
+    " or the state cannot be written",
 }
 
 

@@ -45,6 +45,9 @@ class Handover:
     """By the flag that gave them."""
 
     journal: MutableMapping[str, Any] | None = None
+    config: str | None = None
+    """The text of the configuration that it went by."""
+
     on_terminal: bool | None = None
     """Whether it was started from one, which may have gone meanwhile."""
 

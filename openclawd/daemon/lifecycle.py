@@ -1,8 +1,8 @@
 """Where a gateway stands between its start and its end, as one table. Pure: whoever owns it acts on it.
 
-starting -> ready -> draining -> handing over, and from anywhere to stopping, up to the moment in which the
-process becomes the next generation. What the table does not name cannot happen: a second restart while one is
-under way changes nothing, and nothing follows stopping.
+starting -> ready -> draining -> handing over, from draining back to ready, and from anywhere to stopping, up
+to the moment in which the process becomes the next generation. What the table does not name cannot happen: a
+second restart while one is under way changes nothing, and nothing follows stopping.
 """
 
 from collections.abc import Mapping
@@ -37,6 +37,9 @@ class Happening(StrEnum):
     """Asked for, and the program to become has proved that it can start."""
 
     DRAINED = "drained"
+    CALLED_OFF = "called off"
+    """Meanwhile the program cannot start any more."""
+
     STOP = "stop"
 
 
@@ -46,6 +49,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Happening], State]] = {
     (State.READY, Happening.RESTART): State.DRAINING,
     (State.READY, Happening.STOP): State.STOPPING,
     (State.DRAINING, Happening.DRAINED): State.HANDING_OVER,
+    (State.DRAINING, Happening.CALLED_OFF): State.READY,
     (State.DRAINING, Happening.STOP): State.STOPPING,
     (State.HANDING_OVER, Happening.STOP): State.STOPPING,
 }

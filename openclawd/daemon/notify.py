@@ -58,6 +58,8 @@ class Notifier:
             case State.STOPPING:
                 self._send("STOPPING=1", _status(words))
             case _:
+                # So that `serves` has its own words back.
+                self._serving = words
                 self._send(_status(words))
 
     def reloading(self, words: str) -> None:

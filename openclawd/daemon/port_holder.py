@@ -5,27 +5,48 @@ other users' processes stay unnamed. Elsewhere there is no such list without a t
 without.
 """
 
+import sys
 from pathlib import Path
 from typing import Final
 
 # proc_net_tcp(5): state 0A is TCP_LISTEN.
 _LISTEN: Final = "0A"
+_LAST_PORT: Final = 65535
+_KEEPER: Final = "systemd"
+
+
+def way_out(port: int) -> str:
+    """The command for who cannot have `port`: its neighbour."""
+    return f"openclawd config set gateway.port {port + 1 if port < _LAST_PORT else port - 1}"
+
+
+def listener_command(port: int) -> str:
+    """What shows root who listens there."""
+    if sys.platform == "darwin":
+        return f"sudo lsof -nP -iTCP:{port} -sTCP:LISTEN"
+    return f"sudo ss -ltnp 'sport = :{port}'"
 
 
 def port_holder(port: int, proc: Path = Path("/proc")) -> str | None:
-    """`name (pid N)` of the process that listens on TCP `port`, or None when that cannot be told."""
+    """`name (pid N)` of the process that listens on TCP `port`, or None when that cannot be told.
+
+    systemd only where nobody else does: it keeps a copy of what a service listens on.
+    """
     inodes = _listening_inodes(port, proc)
     if not inodes:
         return None
     wanted = {f"socket:[{inode}]" for inode in inodes}
+    keeper = None
     for process in proc.glob("[0-9]*"):
         try:
             if any(str(descriptor.readlink()) in wanted for descriptor in (process / "fd").iterdir()):
                 name = (process / "comm").read_text().strip()
-                return f"{name} (pid {process.name})"
+                if name != _KEEPER:
+                    return f"{name} (pid {process.name})"
+                keeper = f"{name} (pid {process.name})"
         except OSError:
             continue  # gone meanwhile, or another user's
-    return None
+    return keeper
 
 
 def _listening_inodes(port: int, proc: Path) -> set[str]:

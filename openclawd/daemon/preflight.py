@@ -8,7 +8,7 @@ run, does not end, ends well without a word) is a reason against it: a restart i
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from openclawd.daemon.log_text import printable
 SECRETS_FLAG: Final = "--secrets-from-stdin"
 # Where the gateway that asks listens: another port has to be free.
 PORT_WORD: Final = "listening-port"
+# Findings that a restart under way can live with: the next generation goes by the configuration before.
+SURVIVABLE: Final = frozenset({"address", "config"})
 # A check takes half a second; a machine that is short of memory takes its time.
 TIMEOUT_S: Final = 20.0
 # Of what it prints; a check that passes says a few hundred bytes.
@@ -32,7 +34,8 @@ _REASON_CHARS: Final = 600
 _SHOWN_LINES: Final = 3
 # Whoever it started may hold its output open; nobody waits for that.
 _LAST_WORDS_S: Final = 0.5
-# What means the process that has it: whom systemd watches and hands sockets to, and what execve(2) carries.
+# What means the process that has it: whom systemd watches and hands sockets to, which job of launchd it is,
+# and what execve(2) carries.
 NOT_FOR_OTHERS: Final = frozenset(
     (
         "LISTEN_FDNAMES",
@@ -42,6 +45,7 @@ NOT_FOR_OTHERS: Final = frozenset(
         "OPENCLAWD_HANDOVER",
         "WATCHDOG_PID",
         "WATCHDOG_USEC",
+        "XPC_SERVICE_NAME",
     )
 )
 
@@ -51,6 +55,7 @@ async def preflight(
     secrets: Mapping[str, str],
     *,
     listening: int | None = None,
+    survivable: Collection[str] = (),
     timeout_s: float = TIMEOUT_S,
     environ: Mapping[str, str] | None = None,
     user: tuple[int, int] | None = None,
@@ -58,9 +63,9 @@ async def preflight(
     """Why the program could not start, in words; None when it could.
 
     `argv` is its command line, `gateway ... check`; `secrets` are the values of flags that are not in it
-    (`token`, `password-file`), which it gets through a pipe; `listening` is our port; `environ` is another
-    environment than ours, `user` another user (uid, gid). Takes at most `timeout_s`, and leaves no process
-    behind.
+    (`token`, `password-file`), which it gets through a pipe; `listening` is our port; findings of the names
+    `survivable` alone are no reason; `environ` is another environment than ours, `user` another user (uid,
+    gid). Takes at most `timeout_s`, and leaves no process behind.
     """
     try:
         process = await trio.lowlevel.open_process(
@@ -90,7 +95,8 @@ async def preflight(
     if limit.cancelled_caught:
         reason = f"{argv[0]} did not finish its check within {timeout_s:g} s"
     else:
-        found = _verdict(argv[0], process.returncode or 0, bytes(told), bytes(complained))
+        code = process.returncode or 0
+        found = _verdict(argv[0], code, bytes(told), bytes(complained), survivable)
         if found is None:
             return None
         reason = found
@@ -136,12 +142,17 @@ async def _hear(stream: trio.abc.ReceiveStream, into: bytearray) -> None:
         into += chunk[: max(0, _KEPT_BYTES - len(into))]
 
 
-def _verdict(program: str, code: int, told: bytes, complained: bytes) -> str | None:
+def _verdict(
+    program: str, code: int, told: bytes, complained: bytes, survivable: Collection[str]
+) -> str | None:
     """What stands in the way, by what it printed and how it ended."""
     document = _document(told)
     if code == 0 and document.get("ok") is True:
         return None
-    if said := _said(document):
+    bad = _bad(document)
+    if code > 0 and bad and all(each.get("name") in survivable for each in bad):
+        return None
+    if said := _said(document, bad):
         return said
     lines = [printable(line) for line in complained.decode(errors="replace").splitlines() if line.strip()]
     last = ": " + " / ".join(lines[-_SHOWN_LINES:]) if lines else ""
@@ -158,15 +169,19 @@ def _document(told: bytes) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _said(document: Mapping[str, Any]) -> str:
-    """The findings of `gateway check --json` that speak against it, or the command's own failure."""
+def _bad(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The findings of `gateway check --json` that speak against it."""
+    findings = document.get("findings")
+    if not isinstance(findings, list):
+        return []
+    return [each for each in findings if isinstance(each, dict) and each.get("verdict") == "failed"]
+
+
+def _said(document: Mapping[str, Any], bad: Iterable[Mapping[str, Any]]) -> str:
+    """Those, or the command's own failure."""
     error = document.get("error")
     if isinstance(error, dict):
         return _line(error.get("message"))
-    findings = document.get("findings")
-    if not isinstance(findings, list):
-        return ""
-    bad = [each for each in findings if isinstance(each, dict) and each.get("verdict") == "failed"]
     return "; ".join(f"{_line(each.get('name'))}: {_line(each.get('said'))}" for each in bad)
 
 

@@ -65,6 +65,7 @@ async def heed_signals(
 async def keep_signals_for_the_next() -> None:
     """From here on signals wait for the next generation, whichever thread the kernel would give them to: of
     those that do not hold them back it takes any (signal(7)), and execve(2) ends it with what it was told.
+    Where there is to be none, nobody takes them, and the process ends as it would without.
     """
     hold_signals_back()
     others = threading.active_count() - 1

@@ -8,13 +8,14 @@ import errno
 import ipaddress
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from openclawd.config.settings import GatewaySettings
 from openclawd.daemon.exit_codes import ExitCode
-from openclawd.daemon.port_holder import port_holder
+from openclawd.daemon.port_holder import port_holder, way_out
 from openclawd.daemon.refusal import StartRefused
 
 # A restart of many clients arrives in one burst; the kernel cuts it to somaxconn.
@@ -23,6 +24,8 @@ BACKLOG: Final = 4096
 # nothing wait for an answer longer than a minute and a half (ms), where it knows how (tcp(7)).
 KEEPALIVE: Final[Mapping[str, int]] = {
     "TCP_KEEPIDLE": 60,
+    # The same in macOS' words.
+    "TCP_KEEPALIVE": 60,
     "TCP_KEEPINTVL": 10,
     "TCP_KEEPCNT": 3,
     "TCP_USER_TIMEOUT": 90_000,
@@ -170,7 +173,12 @@ def _address_towards(target: str) -> str | None:
 
 
 def _socket_for(host: str) -> socket.socket:
-    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    """One that may have a port that was left a moment ago, and at which nobody listens (socket(7))."""
+    tcp = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if tcp.family == socket.AF_INET6:
+        tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return tcp
 
 
 def _listen(host: str, port: int, *, patience_s: float) -> socket.socket:
@@ -188,9 +196,6 @@ def _listen(host: str, port: int, *, patience_s: float) -> socket.socket:
 def _listen_now(host: str, port: int) -> socket.socket:
     tcp = _socket_for(host)
     try:
-        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if tcp.family == socket.AF_INET6:
-            tcp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         tcp.bind((host, port))
         _make_ours(tcp)
     except OSError:
@@ -228,19 +233,19 @@ def _refused(host: str, port: int, error: OSError, elsewhere: Sequence[tuple[str
             return StartRefused(
                 ExitCode.BUSY,
                 f"Port {port} on {host} is in use{by}.\n"
-                "Stop that process, or choose another port: openclawd gateway --port N",
+                f"Stop that process, or choose another port: {way_out(port)}",
             )
         case errno.EADDRNOTAVAIL:
             return StartRefused(
                 ExitCode.CONFIG,
                 f"gateway.customBindHost: {host} is not an address of this machine.\n"
-                "See its addresses with: ip address",
+                f"See its addresses with: {'ifconfig' if sys.platform == 'darwin' else 'ip address'}",
             )
         case errno.EACCES:
             return StartRefused(
                 ExitCode.CONFIG,
                 f"Port {port} on {host} needs privileges that this process does not have.\n"
-                "Choose one above 1023: openclawd gateway --port N",
+                "Choose one above 1023: openclawd config set gateway.port N",
             )
         case _:
             return StartRefused(ExitCode.CONFIG, f"Cannot listen on {host} port {port}: {error.strerror}.")

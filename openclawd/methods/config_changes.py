@@ -5,7 +5,6 @@ and the conversation that the caller named hears `note` when the next generation
 """
 
 import logging
-import os
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, Literal
@@ -18,6 +17,7 @@ from openclawd.config.problems import ConfigError, PatchRefused
 from openclawd.methods.config import redacted, written
 from openclawd.methods.method import Call, MethodTable
 from openclawd.methods.params import params
+from openclawd.methods.restart import account_of
 from openclawd.methods.services import Reloaded, RestartRefused, RestartRequest
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request
@@ -29,9 +29,6 @@ CONFIG_CHANGES = MethodTable()
 DEFAULT_DELAY_MS: Final = 2_000
 SENTINEL: Final = "restart-sentinel.json"
 _HINT: Final = "Run: openclawd doctor"
-# What stock restarts by, in the two wire generations.
-_SIGNAL_V3: Final = "SIGUSR1"
-_SIGNAL_V4: Final = "SIGUSR2"
 
 _log = logging.getLogger("openclawd.config")
 
@@ -160,16 +157,8 @@ async def _restart(
     """Ask for the restart: stock's account of it. `ok` is false, with `error`, where it was refused."""
     reason = f"{kind.replace('-', '.')}: {', '.join(needed)}"
     delay_ms = DEFAULT_DELAY_MS if params.restart_delay_ms is None else params.restart_delay_ms
-    asked: dict[str, object] = {
-        "pid": os.getpid(),
-        "signal": _SIGNAL_V4 if call.caller.wire_generation >= V4 else _SIGNAL_V3,
-        "reason": reason,
-        "mode": "emit",
-        "cooldownMsApplied": 0,
-    }
     wanted = RestartRequest(reason, kind, delay_ms=delay_ms, session_key=key, note=params.note)
     try:
-        ticket = await call.services.restart.request(wanted)
+        return account_of(call, reason, await call.services.restart.request(wanted))
     except RestartRefused as refused:
-        return {"ok": False, "delayMs": 0, "coalesced": False, "error": str(refused), **asked}
-    return {"ok": True, "delayMs": ticket.delay_ms, "coalesced": ticket.coalesced, **asked}
+        return account_of(call, reason, refused)

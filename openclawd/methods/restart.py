@@ -7,7 +7,7 @@ from typing import Final
 from openclawd.auth.scopes import ADMIN, READ
 from openclawd.methods.method import Call, MethodTable, NoParams
 from openclawd.methods.params import params
-from openclawd.methods.services import RestartRefused, RestartRequest
+from openclawd.methods.services import RestartRefused, RestartRequest, RestartTicket
 from openclawd.protocol.codec import NonEmptyStr
 from openclawd.protocol.errors import invalid_request, unavailable
 from openclawd.protocol.versions import V4
@@ -81,17 +81,22 @@ async def gateway_restart_request(call: Call, params: GatewayRestartParams) -> o
         "ok": True,
         "status": "coalesced" if ticket.coalesced else "deferred" if waits else "scheduled",
         "preflight": under_way,
-        "restart": {
-            "ok": True,
-            "pid": os.getpid(),
-            "signal": _SIGNAL_V4 if call.caller.wire_generation >= V4 else _SIGNAL_V3,
-            "delayMs": ticket.delay_ms,
-            "reason": reason,
-            "mode": "emit",
-            "coalesced": ticket.coalesced,
-            "cooldownMsApplied": 0,
-        },
+        "restart": account_of(call, reason, ticket),
     }
+
+
+def account_of(call: Call, reason: str, asked: RestartTicket | RestartRefused) -> dict[str, object]:
+    """Stock's account of a restart that was asked for: `ok` is false, with `error`, where it was refused."""
+    account: dict[str, object] = {
+        "pid": os.getpid(),
+        "signal": _SIGNAL_V4 if call.caller.wire_generation >= V4 else _SIGNAL_V3,
+        "reason": reason,
+        "mode": "emit",
+        "cooldownMsApplied": 0,
+    }
+    if isinstance(asked, RestartRefused):
+        return {"ok": False, "delayMs": 0, "coalesced": False, "error": str(asked), **account}
+    return {"ok": True, "delayMs": asked.delay_ms, "coalesced": asked.coalesced, **account}
 
 
 def _under_way(call: Call) -> dict[str, object]:

@@ -72,6 +72,12 @@ class RunningGateway:
     restart_problem: str | None
     """Why the restart that was last asked for was refused; None where it was not."""
 
+    restart_problem_at_ms: int | None
+    """Since when that has been in its way."""
+
+    restart_required_for: tuple[str, ...]
+    """The keys of the config that count from the next restart on."""
+
     state_warnings: "tuple[StateWarning, ...]"
     """What is wrong with the state on disk."""
 
@@ -94,7 +100,7 @@ class Reloaded:
 @attrs.frozen(eq=False, repr=False)
 class RestartRequest:
     """Who wants a restart and why; `session_key` is the conversation that is told when it is done, and `note`
-    what it is told.
+    what it is told; `again`: it was refused, and is tried once more.
     """
 
     reason: str
@@ -102,6 +108,7 @@ class RestartRequest:
     delay_ms: int = 0
     session_key: str | None = None
     note: str | None = None
+    again: bool = False
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -139,6 +146,13 @@ class Restarter(Protocol):
     @property
     def problem(self) -> str | None:
         """Why the restart that was last asked for was refused; None where it was not."""
+
+    @property
+    def problem_at_ms(self) -> int | None:
+        """Since when that has been in its way (wall clock)."""
+
+    def withdraw(self) -> None:
+        """Nobody wants the restart any more that was refused."""
 
     def lifecycle(self) -> str:
         """starting, ready, draining, handing over or stopping."""

@@ -1,6 +1,5 @@
 """Updates for clients: what is newer, having it, and how the last one ended (protocol.md 5 and 10)."""
 
-import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,9 +9,9 @@ import trio
 from openclawd.auth.scopes import ADMIN
 from openclawd.methods.method import Call, MethodTable
 from openclawd.methods.params import params
+from openclawd.methods.restart import account_of
 from openclawd.methods.services import RestartRefused, RestartRequest, UpdateRefused
 from openclawd.protocol.errors import invalid_request, unavailable
-from openclawd.protocol.versions import V4
 
 UPDATE = MethodTable()
 
@@ -22,9 +21,6 @@ DEFAULT_TIMEOUT_MS: Final = 30 * 60 * 1000
 _MODE: Final = "openclawd"
 _SENTINEL: Final = "restart-sentinel.json"
 _HINT: Final = "openclawd update status"
-# What stock restarts by, in the two wire generations; here either does.
-_SIGNAL_V3: Final = "SIGUSR1"
-_SIGNAL_V4: Final = "SIGUSR2"
 
 
 @params
@@ -62,7 +58,8 @@ class OwnUpdateStatusParams:
 async def own_update_status(call: Call, params: OwnUpdateStatusParams) -> object:
     """Ours, as stock's answer has no place for it: `{version, channel, auto, updatesItself,
     updateAvailable}`, and what is known of `checkedAtMs`, `checkProblem`, `checkCure`, `notes`, `command`,
-    `previous`, `progress`, `trial{from, to}`, `last{from, to, outcome, reason?, atMs, by}`.
+    `previous`, `progress`, `trial{from, to, beganMs, windowMs}`,
+    `last{from, to, outcome, reason?, atMs, by}`.
     """
     if params.refresh:
         await _check(call)
@@ -151,17 +148,7 @@ async def _restart(call: Call, reason: str, key: str | None, note: str | None) -
     RestartRefused.
     """
     wanted = RestartRequest(reason, "update", session_key=key, note=note)
-    ticket = await call.services.restart.request(wanted)
-    return {
-        "ok": True,
-        "pid": os.getpid(),
-        "signal": _SIGNAL_V4 if call.caller.wire_generation >= V4 else _SIGNAL_V3,
-        "delayMs": ticket.delay_ms,
-        "reason": reason,
-        "mode": "emit",
-        "coalesced": ticket.coalesced,
-        "cooldownMsApplied": 0,
-    }
+    return account_of(call, reason, await call.services.restart.request(wanted))
 
 
 def _last(last: object) -> dict[str, object] | None:

@@ -128,10 +128,14 @@ class Sessions:
     async def finish(self, within_s: float) -> int:
         """Begin no run any more, and let those under way end within that time; messages are still accepted.
 
-        The rest is interrupted: it goes on at the next start, in its place and under its run ids. Returns how
-        many those were. Nothing is begun afterwards, also when this is cancelled before its time.
+        Returns how many have not; `drain` interrupts them. Nothing is begun afterwards, also when this is
+        cancelled before its time, until `go_on`.
         """
         return await self._workers.finish(within_s)
+
+    def go_on(self) -> None:
+        """Begin runs again after `finish`: there is no restart after all."""
+        self._workers.go_on()
 
     def set_timeout_ms(self, timeout_ms: int) -> None:
         """How long a run may take, from the next one on, that does not say so itself."""

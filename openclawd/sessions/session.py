@@ -143,11 +143,14 @@ class Session:
                     ending = Ending(RunState.ERROR, error=FAULT)
             await trio.sleep(self._retry_s)
         took_ms = self._now_ms() - record.accepted_at_ms
-        fields = {
+        fields: dict[str, object] = {
             "runId": record.run_id,
             "sessionKey": self.key,
             "state": ending.state.value,
             "tookMs": took_ms,
         }
-        logger.info("run ended", extra={"fields": fields})
+        has_failed = ending.state is RunState.ERROR
+        if has_failed:
+            fields["error"] = ending.error
+        logger.log(logging.WARNING if has_failed else logging.INFO, "run ended", extra={"fields": fields})
         return ending, finished

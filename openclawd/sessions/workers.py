@@ -22,8 +22,6 @@ from openclawd.store.runs import RunQueue
 # most likely another's, or nobody's: they get more tries, and an end all the same.
 MAX_ATTEMPTS_ALONE: Final = 2
 MAX_ATTEMPTS_TOGETHER: Final = 5
-# A cancelled model call ends within milliseconds; the rest is for a disk that is slow to take the run back.
-INTERRUPT_WAIT_S: Final = 2.0
 # Stock's agents.defaults.timeoutSeconds.
 DEFAULT_TIMEOUT_MS: Final = 600_000
 # Nobody waits longer for an answer; `timeoutMs: 0` means no limit, which is this.
@@ -94,21 +92,24 @@ class Workers:
             self._stopped.set()
 
     async def finish(self, within_s: float) -> int:
-        """Begin no run any more, and let those under way end; how many were interrupted when time was up.
-
-        Those go back to the queue, as `drain` puts them. The sessions stay still afterwards, also when this
-        is cancelled before its time, which leaves the runs under way to `drain`.
+        """Begin no run any more, and let those under way end; how many have not when time is up. Those are
+        left to `drain`. The sessions stay still afterwards, until `go_on`, also when this is cancelled.
         """
         finished = self._begin_none()
         with trio.move_on_after(within_s):
             await finished.wait()
         if finished.is_set():
             return 0
-        interrupted = self.active
-        fields = {"runs": interrupted, "withinMs": round(within_s * 1000)}
-        logger.info("runs interrupted", extra={"fields": fields})
-        await self.drain(INTERRUPT_WAIT_S)
-        return interrupted
+        fields = {"runs": self.active, "withinMs": round(within_s * 1000)}
+        logger.info("runs take longer than a restart waits", extra={"fields": fields})
+        return self.active
+
+    def go_on(self) -> None:
+        """After `finish`, and before a `drain`: there is no end after all."""
+        self._finished = None
+        owed, self._owed = self._owed, set()
+        for key in owed:
+            self.wake(key)
 
     async def drain(self, within_s: float) -> bool:
         """Stop working: runs under way go back to the queue, under their run ids, for the next start.
@@ -193,6 +194,9 @@ class Workers:
             await session.work()
         finally:
             session.working = False
+            if self._finished is not None:
+                # More may wait behind the run that it was let end.
+                self._owed.add(session.key)
             self._release(session)
             self._note_still()
 

@@ -23,6 +23,7 @@ from typing import BinaryIO, Final
 import attrs
 
 from openclawd.store.errors import damaged, foreign
+from openclawd.store.migrations import is_ours
 
 # Half a gigabyte on a machine of today.
 CHECK_AT_START_S: Final = 1.0
@@ -83,10 +84,12 @@ def look(path: Path, *, had_backups: Callable[[], bool]) -> Before:
 
 
 def refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises StoreError for a database that is in order and was never ours."""
+    """Raises StoreError for a database that is in order and was never ours; Damaged for one that was."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if tables and not {"sessions", "runs", "messages"} <= tables:
-        raise foreign(path)
+    missing = {"sessions", "runs", "messages"} - tables
+    if tables and missing:
+        # Another version was here, and took away what it had no use for.
+        raise damaged(path, f"it lacks {min(missing)}") if is_ours(connection) else foreign(path)
 
 
 def check_quickly(connection: sqlite3.Connection, path: Path, limit_s: float = CHECK_AT_START_S) -> bool:

@@ -28,5 +28,6 @@ def kept_damage(database: Path) -> Iterator[Kept]:
         elif when != "wal":
             said = (
                 f"The state database was damaged ({when}): what was written since its last backup is missing"
+                " where it could not be read any more"
             )
             yield Kept(said, cure)

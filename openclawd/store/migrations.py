@@ -9,7 +9,7 @@ know.
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from typing import Final
 import attrs
 import orjson
 
-from openclawd.store.errors import StoreError, from_sqlite, newer, not_migrated
+from openclawd.store.errors import StoreError, damaged, from_sqlite, newer, not_migrated
 from openclawd.store.message_facts import has_failed, opening_of, said_at
 from openclawd.store.schema import MIGRATIONS, Migration
 
@@ -55,6 +55,7 @@ def migrate(
     found = schema_of(connection)
     if found > len(migrations):
         refuse_newer(connection, path, known=len(migrations))
+        refuse_spoilt(connection, path, migrations)
         logger.info(
             "a newer openclawd has added to the state; what this one does not know stays as it is",
             extra={"fields": {"schema": found, "known": len(migrations)}},
@@ -102,6 +103,41 @@ def add_functions(connection: sqlite3.Connection) -> None:
 def schema_of(connection: sqlite3.Connection) -> int:
     """How many migrations were made."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """Whether a migration of ours was made there: it says so, whatever became of the rest."""
+    try:
+        row = connection.execute("SELECT 1 FROM facts WHERE name = ?", (OLDEST_READER,)).fetchone()
+    except sqlite3.OperationalError:
+        return False
+    return row is not None
+
+
+def refuse_spoilt(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS
+) -> None:
+    """Raises Damaged where a newer version has taken away what this one knows, and says that it has not."""
+    if schema_of(connection) <= len(migrations):
+        return
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as own:
+        add_functions(own)
+        for step in migrations:
+            for statement in step.statements:
+                own.execute(statement)
+        lost = _columns(own) - _columns(connection)
+    if lost:
+        raise damaged(path, f"it lacks {'.'.join(min(lost))}")
+
+
+def _columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Of all tables, as (table, column)."""
+    return set(
+        connection.execute(
+            "SELECT its.name, one.name FROM sqlite_master AS its, pragma_table_info(its.name) AS one"
+            " WHERE its.type = 'table'"
+        )
+    )
 
 
 def refuse_newer(connection: sqlite3.Connection, path: Path, known: int = len(MIGRATIONS)) -> None:

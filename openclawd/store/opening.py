@@ -146,13 +146,17 @@ def _restore(path: Path, backups: Path | None, error: Damaged) -> None:
     from openclawd.store.restore import restore_newest
 
     now_ms = time.time_ns() // 1_000_000
-    manifest = restore_newest(path, found, error, now_ms)
+    restored = restore_newest(path, found, error, now_ms)
+    salvaged = restored.salvaged
+    missing = ", ".join(salvaged.incomplete) or "nothing" if salvaged is not None else "all"
     logger.error(
-        "the state database was damaged; its last backup took its place, what came later is missing",
+        "the state database was damaged; its last backup took its place, and what could be read of it",
         extra={
             "fields": {
-                "backup": moment(manifest.made_at_ms),
+                "backup": moment(restored.manifest.made_at_ms),
                 "damage": error.problem,
+                "rows": salvaged.rows if salvaged is not None else 0,
+                "someMissingOf": missing,
                 "kept": f"{path}.{DAMAGED}-*",
             }
         },

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from openclawd.store.errors import Damaged, StoreError, from_os
 from openclawd.store.integrity import check_wholly, log_of, mark_of, refuse_foreign
 from openclawd.store.kept import DAMAGED
 from openclawd.store.migrations import refuse_newer
+from openclawd.store.salvage import Salvaged, salvage
 
 FORMER: Final = "before-restore"
 # If it is damaged so often, the disk is: another copy would be damaged, too.
@@ -60,10 +61,19 @@ def extract(backup: Path, name: str) -> bytes:
         return content.read() if content is not None else b""
 
 
-def prepare(backup: Path, database: Path) -> Manifest:
+@attrs.frozen
+class Restored:
+    """The backup that took a damaged database's place, and what was brought over from that."""
+
+    manifest: Manifest
+    salvaged: Salvaged | None
+
+
+def prepare(backup: Path, database: Path, complete: Callable[[Path], object] = lambda _: None) -> Manifest:
     """Have the backup's database ready to take the place of `database`. Raises StoreError.
 
-    StoreError also when it is of a newer openclawd; all of it was checked when this returns.
+    `complete` may change it before; StoreError also when it is of a newer openclawd. All of it was checked
+    when this returns.
     """
     making = database.with_name(f"{database.name}.restoring")
     try:
@@ -71,6 +81,7 @@ def prepare(backup: Path, database: Path) -> Manifest:
             manifest = _manifest(backup, tar)
             _unpack(tar, making)
         _check(backup, making)
+        complete(making)
         own_as(database.parent, making)
         making.replace(_restored(database))
         sync_folder(database.parent)
@@ -153,9 +164,9 @@ def set_aside(database: Path, word: str = DAMAGED) -> list[Path]:
     return sorted(path for path in database.parent.glob(f"{prefix}*") if not path.name.endswith("-wal"))
 
 
-def restore_newest(database: Path, backups: Sequence[BackupFile], error: Damaged, now_ms: int) -> Manifest:
-    """Bring the newest backup back that is in order. Raises `error` when there is none, or when the database
-    was damaged too often of late.
+def restore_newest(database: Path, backups: Sequence[BackupFile], error: Damaged, now_ms: int) -> Restored:
+    """Bring the newest backup back that is in order, and what can still be read of the database. Raises
+    `error` when there is none, or when the database was damaged too often of late.
     """
     today = f"{database.name}.{DAMAGED}-{moment(now_ms - _DAY_MS)}"
     if sum(path.name > today for path in set_aside(database)) >= MAX_DAMAGED_A_DAY:
@@ -165,20 +176,39 @@ def restore_newest(database: Path, backups: Sequence[BackupFile], error: Damaged
             "The disk, or the memory, is failing: look at the system log (`dmesg`), then `openclawd restore"
             " latest`",
         ) from error
-    manifest = _prepare_first(database, backups)
-    if manifest is None:
+    restored = _prepare_first(database, backups)
+    if restored is None:
         raise error
     finish(database)
-    return manifest
+    return restored
 
 
-def _prepare_first(database: Path, backups: Iterable[BackupFile]) -> Manifest | None:
+def _prepare_first(database: Path, backups: Iterable[BackupFile]) -> Restored | None:
     for backup in backups:
         try:
-            return prepare(backup.path, database)
+            return _prepare_whole(database, backup.path)
         except StoreError as error:
             _log.warning("backup not used", extra={"fields": {"reason": str(error)}})
     return None
+
+
+def _prepare_whole(database: Path, backup: Path) -> Restored:
+    """The backup with what can be read of the database; without, where the two do not go together."""
+    salvaged: Salvaged | None = None
+
+    def complete(making: Path) -> None:
+        nonlocal salvaged
+        salvaged = salvage(database, making)
+        _check(backup, making)
+
+    try:
+        return Restored(prepare(backup, database, complete), salvaged)
+    except StoreError as error:
+        if salvaged is None:
+            raise
+        fields = {"reason": str(error)}
+        _log.warning("nothing brought over from the damaged database", extra={"fields": fields})
+        return Restored(prepare(backup, database), None)
 
 
 def _restored(database: Path) -> Path:

@@ -32,6 +32,8 @@ from openclawd.store.tool_calls import settle_tool_calls
 
 # A client that retries an idempotency key does so within minutes; a day also covers a laptop that slept.
 FINISHED_KEPT_MS: Final = 24 * 60 * 60 * 1000
+# And these many of the latest, whatever the clock says: it may have been set, and a retry is under way.
+FINISHED_KEPT: Final = 1000
 # Forgotten with each acceptance: more than one, so that the backlog shrinks, few enough to cost nothing.
 _FORGOTTEN_AT_ONCE: Final = 20
 
@@ -132,7 +134,6 @@ def _accept(connection: sqlite3.Connection, submission: Submission) -> Accepted:
     if known is not None:
         return Accepted(known, new=False)
     _check(connection, submission)
-    _forget(connection, submission.accepted_at_ms - FINISHED_KEPT_MS)
     session_id = touch(connection, submission)
     answered = submission.kind is RunKind.COMMAND
     cursor = connection.execute(
@@ -152,6 +153,7 @@ def _accept(connection: sqlite3.Connection, submission: Submission) -> Accepted:
     )
     row = connection.execute(f"{SELECT_RUNS} WHERE seq = ?", (cursor.lastrowid,)).fetchone()
     run = run_record(row)
+    _forget(connection, run.seq - FINISHED_KEPT, submission.accepted_at_ms - FINISHED_KEPT_MS)
     stored = append(connection, run, submission.message, shown=submission.shown)
     connection.executemany(
         "INSERT INTO attachments (attachment_id, session_id, run_seq, media_type, file_name, data)"
@@ -209,9 +211,9 @@ def _finish(connection: sqlite3.Connection, run_id: str, ending: Ending, now_ms:
     return Finished(stored)
 
 
-def _forget(connection: sqlite3.Connection, before_ms: int) -> None:
+def _forget(connection: sqlite3.Connection, up_to_seq: int, before_ms: int) -> None:
     connection.execute(
-        "DELETE FROM runs WHERE seq IN (SELECT seq FROM runs"
-        " WHERE ended_at_ms IS NOT NULL AND ended_at_ms < ? ORDER BY ended_at_ms LIMIT ?)",
-        (before_ms, _FORGOTTEN_AT_ONCE),
+        "DELETE FROM runs WHERE seq IN (SELECT seq FROM runs WHERE ended_at_ms IS NOT NULL"
+        " AND ended_at_ms < ? AND seq <= ? ORDER BY ended_at_ms LIMIT ?)",
+        (before_ms, up_to_seq, _FORGOTTEN_AT_ONCE),
     )

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from openclawd.store.errors import StoreError, damaged, from_os, from_sqlite
-from openclawd.store.integrity import refuse_foreign
-from openclawd.store.migrations import migrate, refuse_newer, schema_of
+from openclawd.store.integrity import check_quickly, refuse_foreign
+from openclawd.store.migrations import migrate, refuse_newer, refuse_spoilt, schema_of
 from openclawd.store.schema import MIGRATIONS
 
 # A checkpoint of the gateway that uses it lets nobody wait longer.
@@ -45,6 +45,7 @@ def try_database(path: Path, *, patience_s: float = _PATIENCE_S) -> None:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_TIMEOUT_S)) as there:
             refuse_foreign(there, path)
             refuse_newer(there, path)
+            refuse_spoilt(there, path)
             if schema_of(there) >= len(MIGRATIONS):
                 return
             try:
@@ -56,6 +57,20 @@ def try_database(path: Path, *, patience_s: float = _PATIENCE_S) -> None:
         raise (mapped if isinstance(mapped, StoreError) else damaged(path, str(error))) from error
     except OSError as error:
         raise from_os(path, error) from error
+
+
+def try_pages(path: Path) -> None:
+    """Raises Damaged where a page of it is none, as far as that can be seen in a second; for a database that
+    nobody uses.
+    """
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as there:
+            check_quickly(there, path)
+    except sqlite3.Error as error:
+        mapped = from_sqlite(path, error)
+        raise (mapped if isinstance(mapped, StoreError) else damaged(path, str(error))) from error
 
 
 def _try_on_copy(there: sqlite3.Connection, path: Path, until_s: float) -> None:

@@ -319,6 +319,22 @@ def test_what_a_start_would_make_is_not_made_by_looking(place: Place) -> None:
         check_certificate(place.tls)
 
 
+@pytest.mark.parametrize("spoil", ["a file in the folder's place", "a key that is none"])
+def test_what_a_start_could_not_make_is_told_by_looking(place: Place, spoil: str) -> None:
+    folder = place.tls.key.parent
+    if spoil == "a key that is none":
+        folder.mkdir(parents=True)
+        place.tls.key.write_text("mine")
+    else:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.write_text("a file")
+
+    with pytest.raises(StartRefused) as caught:
+        check_certificate(place.tls)
+
+    assert str(caught.value).splitlines()[-1] == place.refusal().splitlines()[-1]
+
+
 def test_a_key_that_others_can_read_is_warned_of(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     place.put_another()
     place.tls.key.chmod(0o644)

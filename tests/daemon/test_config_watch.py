@@ -6,6 +6,8 @@ from typing import cast
 
 import attrs
 import pytest
+import trio
+import trio.testing
 
 from openclawd.config.file import ConfigFile
 from openclawd.config.load import LoadedConfig, load_config
@@ -56,9 +58,13 @@ class Restarts:
     restart_pending: bool = False
     refusal: str | None = None
     asked: list[str] = attrs.field(factory=list)
+    withdrawn: int = 0
+
+    def withdraw(self) -> None:
+        self.withdrawn += 1
 
     async def request(self, wanted: RestartRequest) -> RestartTicket:
-        self.asked.append(wanted.reason)
+        self.asked.append(f"{wanted.reason}, again" if wanted.again else wanted.reason)
         if self.refusal is not None:
             raise RestartRefused(self.refusal)
         return RestartTicket(0, coalesced=False)
@@ -72,10 +78,13 @@ class Scene:
     gateway: Gateway
     restarts: Restarts
 
+    def watch(self) -> ConfigWatch:
+        return ConfigWatch(cast(Access, self.gateway), self.gateway.file, cast(Restarter, self.restarts))
+
     async def after(self, text: str) -> tuple[list[int], list[str]]:
         """What was read and asked for when the file has this text."""
         self.path.write_text(text)
-        watch = ConfigWatch(cast(Access, self.gateway), self.gateway.file, cast(Restarter, self.restarts))
+        watch = self.watch()
         for _ in range(3):
             await watch.look()
         return self.gateway.read, self.restarts.asked
@@ -144,6 +153,71 @@ async def test_a_refused_restart_is_told_and_not_asked_for_again(scene: Make) ->
     here.restarts.refusal = "it does not start"
     assert await here.after(FILE % ("hybrid", 99)) == ([99], ["changed: gateway.port"])
     assert here.gateway.refusals == ["gateway.port: it does not start"]
+
+
+async def test_a_refused_restart_is_tried_again_until_nothing_stands_in_its_way(
+    scene: Make, autojump_clock: trio.testing.MockClock
+) -> None:
+    here = scene("hybrid")
+    here.restarts.refusal = "the port is taken"
+    here.path.write_text(FILE % ("hybrid", 99))
+    watch = here.watch()
+    await watch.look()
+    # After 10 s, 20 s more, 40 s more.
+    for wait_s in (9, 1, 19, 1, 39, 1):
+        await trio.sleep(wait_s)
+        await watch.look()
+    assert here.restarts.asked == ["changed: gateway.port", *["changed: gateway.port, again"] * 3]
+    assert here.gateway.read == [99]
+
+
+async def test_a_restart_that_was_called_off_after_all_is_asked_for_again(
+    scene: Make, autojump_clock: trio.testing.MockClock
+) -> None:
+    here = scene("hybrid")
+    here.path.write_text(FILE % ("hybrid", 99))
+    watch = here.watch()
+    await watch.look()
+    here.restarts.restart_pending = True
+    await trio.sleep(60)
+    await watch.look()
+    assert here.restarts.asked == ["changed: gateway.port"]
+    here.restarts.restart_pending = False
+    await watch.look()
+    assert here.restarts.asked == ["changed: gateway.port", "changed: gateway.port, again"]
+
+
+async def test_a_refused_restart_that_the_file_no_longer_needs_is_forgotten(
+    scene: Make, autojump_clock: trio.testing.MockClock
+) -> None:
+    here = scene("hybrid")
+    here.restarts.refusal = "the port is taken"
+    here.path.write_text(FILE % ("hybrid", 99))
+    watch = here.watch()
+    await watch.look()
+    here.path.write_text(FILE % ("hybrid", 18789) + " ")
+    for _ in range(3):
+        await watch.look()
+    await trio.sleep(600)
+    await watch.look()
+    assert here.restarts.asked == ["changed: gateway.port"]
+    assert here.restarts.withdrawn == 1
+
+
+async def test_a_broken_file_ends_the_tries_for_the_one_before(
+    scene: Make, autojump_clock: trio.testing.MockClock
+) -> None:
+    here = scene("hybrid")
+    here.restarts.refusal = "the port is taken"
+    here.path.write_text(FILE % ("hybrid", 99))
+    watch = here.watch()
+    await watch.look()
+    here.path.write_text("{gateway: {")
+    for _ in range(3):
+        await watch.look()
+    await trio.sleep(600)
+    await watch.look()
+    assert here.restarts.asked == ["changed: gateway.port"]
 
 
 async def test_a_file_that_was_taken_away_is_not_gone_by(scene: Make) -> None:

@@ -45,7 +45,12 @@ def words() -> list[str]:
 async def coordinator(
     examiner: Examiner, words: list[str], nursery: trio.Nursery
 ) -> AsyncIterator[Coordinator]:
-    coordinator = Coordinator(generation=3, preflight=examiner, changed=lambda _, said: words.append(said))
+    coordinator = Coordinator(
+        generation=3,
+        preflight=examiner,
+        changed=lambda _, said: words.append(said),
+        now_ms=lambda: round(trio.current_time() * 1000),
+    )
     nursery.start_soon(coordinator.serve)
     coordinator.started()
     yield coordinator
@@ -283,6 +288,55 @@ async def test_every_state_is_told_in_words(
     assert words == ["ready", "draining, to restart: a test", "handing over to generation 4"]
 
 
+async def test_a_program_that_cannot_start_any_more_when_its_time_comes_calls_the_restart_off(
+    words: list[str], nursery: trio.Nursery, autojump_clock: Clock
+) -> None:
+    refusals: list[str | None] = ["half an update", None]
+
+    async def renew() -> str | None:
+        return refusals.pop(0)
+
+    coordinator = Coordinator(
+        generation=3, preflight=Examiner(), renew=renew, changed=lambda _, said: words.append(said)
+    )
+    nursery.start_soon(coordinator.serve)
+    coordinator.started()
+
+    await coordinator.request(WANTED)
+    assert await coordinator.leaving() is State.DRAINING
+    assert await coordinator.drain(_at_once) is State.READY
+
+    assert words[-1] == "ready; restart cancelled: half an update"
+    assert (coordinator.restart_pending, coordinator.requests_in_force) == (False, [])
+    assert coordinator.lifecycle() == "ready"
+    # The next one is another matter.
+    await coordinator.request(WANTED)
+    assert await coordinator.leaving() is State.DRAINING
+    assert await coordinator.drain(_at_once) is State.HANDING_OVER
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_stop_does_not_wait_for_the_last_check_either(
+    nursery: trio.Nursery, autojump_clock: Clock
+) -> None:
+    coordinator = Coordinator(
+        generation=3, preflight=Examiner(), renew=trio.sleep_forever, changed=lambda _state, _said: None
+    )
+    nursery.start_soon(coordinator.serve)
+    coordinator.started()
+    await coordinator.request(WANTED)
+    await coordinator.leaving()
+    async with trio.open_nursery() as stopping_nursery:
+
+        async def stop() -> None:
+            await trio.sleep(1)
+            coordinator.stop("SIGTERM")
+
+        stopping_nursery.start_soon(stop)
+        assert await coordinator.drain(_at_once) is State.STOPPING
+    nursery.cancel_scope.cancel()
+
+
 async def _at_once() -> None:
     """Nothing is under way."""
 
@@ -305,3 +359,50 @@ async def test_a_stop_waits_for_no_check(
         asking_nursery.cancel_scope.cancel()
     assert trio.current_time() - began_s < 2
     assert words[-1] == "stopping: SIGTERM"
+
+
+async def refused(coordinator: Coordinator, *, again: bool = False) -> None:
+    with pytest.raises(RestartRefused):
+        await coordinator.request(RestartRequest("a test", "config-reload", again=again))
+
+
+async def test_a_refusal_is_known_with_the_time_since_when_it_stands(
+    coordinator: Coordinator, examiner: Examiner, autojump_clock: Clock
+) -> None:
+    examiner.refusal = "the port is taken"
+    begin_ms = round(trio.current_time() * 1000)
+    await refused(coordinator)
+    await trio.sleep(60)
+    await refused(coordinator, again=True)
+    assert coordinator.problem == "the port is taken"
+    assert coordinator.problem_at_ms == begin_ms + 1000
+
+    examiner.refusal = "the disk is full"
+    await refused(coordinator, again=True)
+    assert coordinator.problem_at_ms == begin_ms + 63_000
+
+
+async def test_a_refusal_is_forgotten_when_nobody_wants_the_restart(
+    coordinator: Coordinator, examiner: Examiner, autojump_clock: Clock
+) -> None:
+    examiner.refusal = "the port is taken"
+    await refused(coordinator)
+    coordinator.withdraw()
+    assert (coordinator.problem, coordinator.problem_at_ms) == (None, None)
+
+
+async def test_what_is_tried_again_is_told_when_something_else_comes_of_it(
+    coordinator: Coordinator,
+    examiner: Examiner,
+    autojump_clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "openclawd.lifecycle")
+    examiner.refusal = "the port is taken"
+    await refused(coordinator)
+    told = len(caplog.messages)
+    await refused(coordinator, again=True)
+    assert len(caplog.messages) == told
+    examiner.refusal = "the disk is full"
+    await refused(coordinator, again=True)
+    assert caplog.messages[told:] == ["restart cancelled"]

@@ -9,7 +9,11 @@ from openclawd.daemon.lifecycle import TRANSITIONS, Happening, Lifecycle, State
 EXPECTED = {
     State.STARTING: {Happening.STARTED: State.READY, Happening.STOP: State.STOPPING},
     State.READY: {Happening.RESTART: State.DRAINING, Happening.STOP: State.STOPPING},
-    State.DRAINING: {Happening.DRAINED: State.HANDING_OVER, Happening.STOP: State.STOPPING},
+    State.DRAINING: {
+        Happening.DRAINED: State.HANDING_OVER,
+        Happening.CALLED_OFF: State.READY,
+        Happening.STOP: State.STOPPING,
+    },
     State.HANDING_OVER: {Happening.STOP: State.STOPPING},
     State.STOPPING: {},
 }

@@ -3,9 +3,11 @@
 import os
 import socket
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
@@ -215,3 +217,17 @@ def test_root_trusts_the_socket_of_the_user_whose_folder_it_is_in_and_no_other(f
         assert is_trustworthy(path)
         os.chown(folder, 0, -1)
         assert not is_trustworthy(path)
+
+
+def test_on_macos_the_kernel_names_the_peer_in_another_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """<sys/ucred.h>, struct xucred: a version, the user, how many groups, the groups."""
+
+    class Peer:
+        family = socket.AF_UNIX
+
+        def getsockopt(self, level: int, option: int, size: int) -> bytes:
+            assert (level, option) == (0, 1), "SOL_LOCAL, LOCAL_PEERCRED"
+            return struct.pack("IIh2x16I", 0, 501, 1, 20, *[0] * 15)[:size]
+
+    monkeypatch.delattr(socket, "SO_PEERCRED")
+    assert peer_uid(cast("trio.socket.SocketType", Peer())) == 501

@@ -134,3 +134,14 @@ def test_without_a_supervisor_nothing_is_told() -> None:
     silent = Notifier({})
     silent.ready("port 18789")
     assert not silent.listened_to
+
+
+def test_what_was_said_between_is_followed_by_how_the_gateway_serves(
+    supervisor: socket.socket, notifier: Notifier
+) -> None:
+    notifier.ready("port 18789")
+    notifier.changed(State.READY, "ready; restart cancelled: the port is taken")
+    notifier.serves("port 18789")
+
+    said = [heard(supervisor)["STATUS"] for _ in range(3)]
+    assert said[-1] == "port 18789"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from openclawd.daemon.on_trial import arm, disarm, on_trial
+from openclawd.slots.progress import update_lock
 from openclawd.slots.trial import write_trial
 from tests.slots.installed import NEW, OLD, installation, trial
 
@@ -41,12 +42,26 @@ def test_one_that_has_given_its_word_is_on_trial_no_more(tmp_path: Path) -> None
 def test_the_alarm_clock_is_set_by_the_old_version_and_turned_off_by_whoever_serves(tmp_path: Path) -> None:
     found = installation(tmp_path, NEW)
     write_trial(found, trial())
-    arm(found.program(OLD))
+    with update_lock(found):
+        assert arm(found.program(OLD)) is None
     left_s, again_s = signal.getitimer(signal.ITIMER_REAL)
     assert trial().window_s < left_s
     assert again_s == 0
     disarm()
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_where_the_updater_has_died_before_the_restart_the_old_version_sees_that_somebody_judges(
+    tmp_path: Path,
+) -> None:
+    """What ends with 0 at once starts no judge itself, and launchd starts nothing after it."""
+    found = installation(tmp_path, NEW)
+    write_trial(found, trial())
+    found.program(OLD).write_text(f'#!/bin/sh\necho "$0 $*" >{tmp_path}/asked\n')
+    judge = arm(found.program(OLD))
+    assert judge is not None
+    judge.wait(30)
+    assert (tmp_path / "asked").read_text() == f"{found.program(OLD)} update judge\n"
 
 
 @pytest.mark.parametrize(("current", "own"), [(OLD, OLD), (NEW, NEW)])

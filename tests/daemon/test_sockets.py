@@ -162,3 +162,18 @@ def test_a_service_manager_that_listens_elsewhere_on_the_port_is_named(
     assert refused.value.exit_code == 78
     assert "listens on 0.0.0.0 port" in str(refused.value)
     assert "ListenStream=" in str(refused.value)
+
+
+def test_a_port_that_was_left_a_moment_ago_is_free() -> None:
+    """Who closes a connection first keeps its port for a minute (TIME_WAIT)."""
+    with socket.create_server(("127.0.0.1", 0)) as before:
+        port = before.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client, before.accept()[0] as accepted:
+            accepted.close()
+            assert client.recv(1) == b""
+    probe_tcp(attrs.evolve(settings_of("{}"), port=port), is_ours=False)
+
+
+def test_a_port_on_which_somebody_listens_is_not_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(StartRefused, match="is in use"):
+        probe_tcp(attrs.evolve(settings_of("{}"), port=other.getsockname()[1]), is_ours=False)

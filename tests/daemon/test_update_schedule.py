@@ -56,4 +56,5 @@ def test_a_version_that_did_not_stay_is_not_tried_again_by_itself(end: End, trie
     last = Outcome("1.0.0", "1.1.0", end, NOW_MS, "guard", None)
     assert was_tried("1.1.0", last) is tried
     assert not was_tried("1.1.1", last)
+    assert was_tried("1.1.0", Outcome("1.0.0", "", "failed", NOW_MS, "updater", None), last) is tried
     assert not was_tried("1.1.0", None)

@@ -5,7 +5,9 @@ update` is a double; that it says what this one says is the business of tests/pr
 """
 
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -21,8 +23,8 @@ from openclawd.daemon.updates import Updates
 from openclawd.events.event import Event
 from openclawd.methods.services import Restarter, UpdateRefused
 from openclawd.slots.layout import Installation
-from openclawd.slots.progress import Phase, Progress, ProgressFile, update_lock
-from openclawd.slots.trial import End, Outcome, Trial, write_outcome, write_trial
+from openclawd.slots.progress import Phase, Progress, ProgressFile, update_lock, updater_pid
+from openclawd.slots.trial import End, Outcome, Trial, write_failed, write_outcome, write_trial
 from openclawd.store.facts import Facts
 
 HOUR_S = 60 * 60
@@ -74,6 +76,7 @@ class Program(UpdateProgram):
         self.refusal: UpdateRefused | None = None
         self.looked_s: list[float] = []
         self.runs: list[Run] = []
+        self.begins: Callable[[], object] = lambda: None
 
     async def check(self) -> dict[str, Any]:
         self.looked_s.append(trio.current_time())
@@ -86,6 +89,9 @@ class Program(UpdateProgram):
 
     async def start(self) -> RunningUpdate:
         self.runs.append(Run())
+        self.begins()
+        # Starting a process takes a moment.
+        await trio.sleep(0.1)
         return self.runs[-1]
 
 
@@ -238,6 +244,17 @@ async def test_what_was_not_well_is_not_tried_again_by_itself(
     assert len(gateway.program.runs) == again
 
 
+async def test_a_later_failure_does_not_make_it_try_again_what_was_rolled_back(
+    gateway: Gateway, autojump_clock: MockClock
+) -> None:
+    found = gateway.installed()
+    write_failed(found, Trial("1.0.0", "1.1.0", 0, 1, 30), "it hung", "updater")
+    write_outcome(found, Outcome("1.0.0", "", "failed", 2**53, "updater", "no route to host"))
+    gateway.chooses(auto="install")
+    await gateway.lives(100)
+    assert gateway.program.runs == []
+
+
 async def test_a_version_on_trial_is_not_replaced(gateway: Gateway, autojump_clock: MockClock) -> None:
     write_trial(gateway.installed(), Trial("0.9.0", "1.0.0", 0, 1, 30))
     gateway.chooses(auto="install")
@@ -377,6 +394,27 @@ async def test_of_two_who_ask_the_second_is_told_so_and_after_the_end_may_again(
         nursery.cancel_scope.cancel()
 
 
+async def test_a_gateway_that_leaves_as_it_begins_one_may_be_asked_again_in_its_next_life(
+    gateway: Gateway, autojump_clock: MockClock
+) -> None:
+    with pytest.raises(UpdateRefused, match="starts or leaves"):
+        await gateway.updates.run("conn-1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gateway.updates.serve)
+        await trio.sleep(1)
+        gateway.program.begins = nursery.cancel_scope.cancel
+        with trio.CancelScope(shield=True), pytest.raises(UpdateRefused, match="starts or leaves"):
+            await gateway.updates.run("conn-1")
+    gateway.program.begins = lambda: None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gateway.updates.serve)
+        await trio.sleep(1)
+        nursery.start_soon(gateway.updates.run, "conn-1")
+        await trio.sleep(1)
+        assert len(gateway.program.runs) == 2
+        nursery.cancel_scope.cancel()
+
+
 async def test_who_leaves_leaves_an_update_that_goes_on(gateway: Gateway, autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gateway.updates.serve)
@@ -410,6 +448,69 @@ async def test_administrators_hear_how_it_goes_on_whoever_began_it(
     assert gateway.events("openclawd.update") == told
     assert {event.scope for event in gateway.told} == {"operator.admin"}
     assert "progress" not in gateway.updates.status()
+
+
+# Holds the lock as an updater does, lets go of it at a word, and ends at another.
+_UPDATER = """
+import fcntl, os, sys
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print(os.getpid(), file=lock, flush=True)
+for line in sys.stdin:
+    lock.close()
+    print("let go", flush=True)
+    break
+sys.stdin.read()
+"""
+
+
+class Child:
+    """An updater that is this process's child."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def lets_go(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print("let go", file=self._process.stdin, flush=True)
+        assert self._process.stdout.readline() == "let go\n"
+
+    def ends(self) -> None:
+        """A zombie when this returns."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+
+    @property
+    def is_buried(self) -> bool:
+        return not Path(f"/proc/{self._process.pid}").exists()
+
+
+@pytest.fixture
+def child(gateway: Gateway) -> Iterator[Child]:
+    installation = gateway.installed()
+    installation.update.mkdir()
+    command = [sys.executable, "-c", _UPDATER, str(installation.lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        while updater_pid(installation) != process.pid:
+            os.sched_yield()
+        yield Child(process)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="for Linux")
+async def test_an_updater_that_this_process_began_before_it_restarted_leaves_no_zombie(
+    gateway: Gateway, child: Child, autojump_clock: MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gateway.updates.serve)
+        await trio.sleep(2)
+        child.lets_go()
+        await trio.sleep(2)
+        child.ends()
+        await trio.sleep(2)
+        assert child.is_buried
+        nursery.cancel_scope.cancel()
 
 
 async def test_how_the_last_one_ended_is_told_to_whoever_asks(

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 import trio
 
-from openclawd.net.reception import HANDSHAKES_MAX, LOBBY_MAX
+from openclawd.net.capacity import HANDSHAKES_MAX, LOBBY_MAX
 from tests.process.chats import until
 from tests.support.attacker import Attack, attacker
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process

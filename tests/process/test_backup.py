@@ -114,7 +114,7 @@ async def test_a_damaged_database_is_replaced_by_the_last_backup_and_that_is_tol
         gateway.start()
         assert await said(gateway) == ["before"]
         (line,) = gateway.decisions(
-            "the state database was damaged; its last backup took its place, what came later is missing"
+            "the state database was damaged; its last backup took its place, and what could be read of it"
         )
         assert line["level"] == "error"
         (kept,) = database(gateway).parent.glob("openclawd.sqlite3.damaged-*Z")

@@ -41,6 +41,9 @@ def test_the_commands_need_no_secret_on_the_gateways_own_machine(gateway: Gatewa
     """They come over a Unix socket, whose other end the kernel vouches for."""
     assert gateway.command("health").returncode == 0
     assert gateway.decisions("admitted", credential="local-socket", address="unix")
+    # That it has gone is not told: what others did last is what one wants to read there.
+    assert gateway.command("health").returncode == 0
+    assert not gateway.decisions("left")
 
 
 def test_dashboard_prints_the_link(gateway: GatewayProcess) -> None:

@@ -1,6 +1,7 @@
 """The configuration of a gateway that runs: changed by hand, by clients, by commands, and broken (R7)."""
 
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,24 @@ async def test_a_file_that_is_broken_while_a_restart_is_due_does_not_stop_the_ne
             assert client.hello["snapshot"]["sessionDefaults"]["mainKey"] == "home"
             assert await warnings(client)
         assert file_of(gateway).read_text() == "{gateway: {auth: "
+
+
+async def test_a_port_that_is_taken_when_the_restart_has_begun_is_not_moved_to() -> None:
+    with gateway_process(start=False) as gateway, socket.create_server(("127.0.0.1", 0)) as other:
+        config = {"gateway": {"port": gateway.port, "auth": {"token": TOKEN}}}
+        file_of(gateway).write_text(json.dumps(config))
+        # Without --port, which goes before the file.
+        gateway.start(shell='set -- "$1" "$2" "$3" "$4"')
+        async with wire_client(gateway.port) as client:
+            await admitted(client)
+            await client.call("gateway.restart.request", {"reason": "a test"})
+            # At the worst time: the next generation is checked, and nothing is asked of it any more.
+            await client.event("shutdown")
+            config["gateway"]["port"] = other.getsockname()[1]
+            file_of(gateway).write_text(json.dumps(config))
+        async with wire_client(gateway.port) as client:
+            await admitted(client)
+            assert any("in use" in each for each in await warnings(client))
 
 
 async def test_commands_and_clients_that_write_at_once_lose_nothing() -> None:

@@ -67,6 +67,56 @@ def test_a_stop_that_came_before_the_handlers_stood_is_a_clean_stop() -> None:
         assert signal.Signals.SIGTERM.name in gateway.decisions("stopping")[0]["reason"]
 
 
+# An interpreter that ends puts every signal's own effect back, then lets its modules go.
+AT_THE_VERY_END = """
+import os
+import sys
+
+class Late:
+    def __init__(self):
+        self.kill, self.process = os.kill, os.getpid()
+
+    def __del__(self):
+        self.kill(self.process, 15)
+
+late, sys.kept = Late(), sys.modules[__name__]
+"""
+
+
+# In the middle of a first start, long before anything of it could heed signals.
+WHILE_IT_STARTS = """
+import os
+import sys
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        first = "OPENCLAWD_HANDOVER" not in os.environ and "check" not in sys.orig_argv
+        if first and name == "openclawd.daemon.main":
+            os.kill(os.getpid(), 1)
+            os.kill(os.getpid(), 10)
+
+sys.meta_path.insert(0, Finder)
+"""
+
+
+def test_a_restart_that_is_asked_for_while_it_starts_is_done_after_the_start(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WHILE_IT_STARTS)
+    with gateway_process(environment={"PYTHONPATH": f"{tmp_path}:{ROOT}"}) as gateway:
+        deadline = time.monotonic() + 15
+        while not gateway.decisions("ready", generation=2):
+            assert time.monotonic() < deadline, gateway.output
+            time.sleep(0.05)
+        assert gateway.decisions("ready", generation=2)[0]["after"] == "SIGUSR1"
+
+
+def test_a_stop_that_is_asked_for_again_while_the_process_ends_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(AT_THE_VERY_END)
+    with gateway_process(environment={"PYTHONPATH": f"{tmp_path}:{ROOT}"}) as gateway:
+        assert gateway.stop() == 0
+        assert gateway.decisions("stopped")
+
+
 def test_a_terminal_that_goes_away_between_two_generations_takes_the_gateway_with_it() -> None:
     with gateway_process(start=False) as gateway:
         terminal, its = pty.openpty()

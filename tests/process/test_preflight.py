@@ -114,7 +114,8 @@ async def test_a_secret_that_the_program_prints_is_not_passed_on(tmp_path: Path)
 async def test_what_only_this_process_has_from_its_supervisor_stays_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "WATCHDOG_USEC", "OPENCLAWD_HANDOVER")
+    sockets = ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID")
+    names = (*sockets, "WATCHDOG_USEC", "XPC_SERVICE_NAME", "OPENCLAWD_HANDOVER")
     for name in names:
         monkeypatch.setenv(name, "7")
     command = program(tmp_path, f"env >{tmp_path}/seen; echo '{{\"ok\": true}}'")
@@ -147,6 +148,16 @@ async def test_a_program_that_says_no_or_nothing_is_refused(tmp_path: Path, scri
 
     assert told is not None
     assert told.endswith(reason)
+
+
+@pytest.mark.parametrize(("survivable", "is_refused"), [({"page"}, False), ({"config"}, True)])
+async def test_a_finding_that_a_restart_survives_is_passed_over_where_it_is_the_only_one(
+    tmp_path: Path, survivable: set[str], is_refused: bool
+) -> None:
+    said = json.dumps({"ok": False, "findings": FINDINGS})
+    command = program(tmp_path, f"echo '{said}'; exit 1")
+
+    assert (await preflight([command], {}, survivable=survivable) is not None) == is_refused
 
 
 async def test_a_program_that_is_not_there_or_cannot_be_run_is_refused(tmp_path: Path) -> None:

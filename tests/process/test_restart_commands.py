@@ -4,12 +4,14 @@ import json
 import socket
 import sys
 import sysconfig
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.wire_client import Refused, WireClient, wire_client
@@ -117,7 +119,12 @@ def test_a_port_that_somebody_else_has_is_not_moved_to(gateway: GatewayProcess) 
         ended = gateway.command("gateway", "restart")
         assert (ended.returncode, status(gateway)["generation"]) == (1, 1)
         assert f"Port {busy} on 127.0.0.1 is in use" in ended.stderr
-        assert status(gateway)["lifecycle"] == "ready"
+        assert ended.stderr.endswith("openclawd gateway check\n")
+        checked = gateway.command("gateway", "check")
+        assert (checked.returncode, f"Port {busy} on 127.0.0.1 is in use" in checked.stdout) == (75, True)
+        found = status(gateway)
+        assert (found["lifecycle"], found["restartRequiredFor"]) == ("ready", ["gateway.port"])
+        assert time.time() - found["restartProblemAtMs"] / 1000 < 60
     assert gateway.command("gateway", "restart").returncode == 0
     assert status(gateway)["port"] == busy
 
@@ -132,6 +139,31 @@ def test_a_program_that_does_not_start_is_not_executed(linked: tuple[GatewayProc
         assert (ended.returncode, status(gateway)["generation"]) == (1, 1)
         assert str(link) in ended.stderr
 
+    link.unlink()
+    link.symlink_to(sys.executable)
+    assert gateway.command("gateway", "restart").returncode == 0
+    assert status(gateway)["generation"] == 2
+
+
+async def test_a_program_that_is_replaced_behind_its_check_is_not_executed_either(
+    linked: tuple[GatewayProcess, Path],
+) -> None:
+    gateway, link = linked
+    gateway.program = (sys.executable, "-m", "openclawd")  # for the commands
+    async with admitted(gateway) as client:
+        base = (await client.call("config.get", {}))["hash"]
+        raw = '{"session": {"mainKey": "home"}}'
+        wanted = {"raw": raw, "baseHash": base, "restartDelayMs": 3_000}
+        assert (await client.call("config.patch", wanted))["restart"]["ok"]
+        link.unlink()
+        link.symlink_to("/bin/false")
+        with trio.fail_after(15):
+            while not gateway.decisions("restart cancelled"):  # noqa: ASYNC110  it is another process
+                await trio.sleep(0.05)
+        await client.call("health")
+        found = status(gateway)
+        assert (found["generation"], found["lifecycle"]) == (1, "ready")
+        assert found["restartProblem"] == f"{link} ends with exit code 1"
     link.unlink()
     link.symlink_to(sys.executable)
     assert gateway.command("gateway", "restart").returncode == 0

@@ -141,7 +141,7 @@ def test_a_port_in_use_is_75_and_told_by_whom() -> None:
     assert code == 75
     assert f"Port {gateway.port}" in said
     assert f"(pid {os.getpid()})" in said
-    assert "--port" in said
+    assert f"openclawd config set gateway.port {gateway.port + 1}" in said
 
 
 # --- the state on disk
@@ -177,7 +177,7 @@ def test_a_state_directory_of_somebody_else_is_78_and_says_what_helps(theirs: st
         assert gateway.process.wait(20) == 78, gateway.output
         said = gateway.output
     assert "cannot be written: Permission denied" in said or "Operation not permitted" in said
-    assert "OPENCLAW_STATE_DIR=" in said
+    assert f"sudo chown -R root: {gateway.state / 'openclawd'}\n" in said
     assert "fault in openclawd" not in said
 
 

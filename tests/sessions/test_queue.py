@@ -317,3 +317,23 @@ def _run_and_kill(directory: Path, number: int) -> list[str]:
         gateway.send_signal(signal.SIGKILL)
         accepted += [line.strip() for line in gateway.stdout if line.endswith("\n")]
     return accepted
+
+
+async def test_after_a_restart_that_was_called_off_what_waits_is_answered(tmp_path: Path) -> None:
+    gate = Gate()
+    async with stage(tmp_path, gate.script) as held:
+        await held.send("under way", "run-1")
+        await held.send("behind it", "run-2")
+        await gate.until(1)
+        assert await held.sessions.finish(0) == 1
+        await held.send("meanwhile", "run-3", key="garden")
+        gate.let_one_go()
+        await held.ended("run-1")
+        assert await held.sessions.finish(PATIENCE_S) == 0
+        assert gate.waiting == ["under way"]
+
+        held.sessions.go_on()
+        gate.let_one_go()
+        gate.let_one_go()
+        await held.ended("run-2")
+        await held.ended("run-3")

@@ -165,6 +165,17 @@ async def test_a_model_that_cannot_be_used_is_an_error_of_the_run(tmp_path: Path
         assert (await held.ended("run-1"))["errorMessage"] == str(unknown)
 
 
+async def test_the_log_says_why_an_answer_failed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "openclawd.sessions")
+    down = ModelError(ModelErrorKind.UNREACHABLE, "loc cannot be reached: connection refused")
+    async with stage(tmp_path, broken=down) as held:
+        await held.send("hello", "run-1")
+        await held.ended("run-1")
+    (told,) = [record for record in caplog.records if record.message == "run ended"]
+    assert told.levelname == "WARNING"
+    assert told.fields["error"] == str(down)  # type: ignore[attr-defined]
+
+
 async def test_a_fault_of_ours_ends_its_run_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def faulty(question: str, emit: Emit) -> Completion:
         if question == "trip":

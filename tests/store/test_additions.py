@@ -13,11 +13,14 @@ import pytest
 
 from openclawd.store.conversations import Conversations
 from openclawd.store.database import Database, open_database
-from openclawd.store.errors import StoreError
+from openclawd.store.errors import Damaged, StoreError
+from openclawd.store.kept import kept_damage
 from openclawd.store.migrations import OLDEST_READER, Precautions, add_functions, migrate
 from openclawd.store.records import Ending, RunKind, RunState, Submission
 from openclawd.store.runs import RunQueue
 from openclawd.store.schema import MIGRATIONS, Migration
+from openclawd.store.trial import try_database
+from tests.store.test_backup import backed_up
 from tests.store.test_migration import FIRST_SCHEMA
 
 PATH: Final = Path("/state.sqlite3")
@@ -239,6 +242,24 @@ async def test_a_newer_database_that_does_not_say_who_may_read_it_is_left_alone(
     with pytest.raises(StoreError, match="newer openclawd"):
         async with open_database(path):
             pass
+
+
+@pytest.mark.parametrize(
+    "statement", ["ALTER TABLE sessions DROP COLUMN label", "DROP TABLE limits", "DROP TABLE messages"]
+)
+async def test_what_a_newer_one_has_taken_away_in_spite_of_what_it_says_comes_back_out_of_the_backup(
+    tmp_path: Path, statement: str
+) -> None:
+    path = tmp_path / "openclawd.sqlite3"
+    async with open_database(path) as database:
+        assert await converse(database) == 2
+    backed_up(path)
+    brought_to(path, Migration((statement,)))
+    with pytest.raises(Damaged, match="lacks"):
+        try_database(path)
+    async with open_database(path, tmp_path / "backups") as database:
+        assert (await Conversations(database).transcript(KEY, 10)).total == 2
+    assert list(kept_damage(path))
 
 
 # --- the step itself

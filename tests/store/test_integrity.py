@@ -187,6 +187,14 @@ async def test_the_database_of_another_program_is_left_alone(path: Path) -> None
     assert content_of(path) == before
 
 
+async def test_a_database_of_ours_that_lacks_a_table_is_a_damaged_one(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE messages")
+    # What can be read of it is brought over into its backup.
+    assert await reopened(path) == {"kept", "later"}
+    assert list(kept_damage(path))
+
+
 async def test_an_empty_file_where_nothing_was_ever_is_a_beginning(tmp_path: Path) -> None:
     path = tmp_path / "openclawd.sqlite3"
     path.touch()

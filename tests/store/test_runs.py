@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from openclawd.store import runs
 from openclawd.store.conversations import Conversations
 from openclawd.store.database import Database, open_database
 from openclawd.store.records import Ending, Message, RunKind, RunState, Submission, TokenCount
@@ -193,7 +194,10 @@ async def test_a_run_that_was_put_back_has_not_used_up_an_attempt(database: Data
     assert (run.state, run.attempts, run.interruptions) == (RunState.QUEUED, 0, 5)
 
 
-async def test_finished_ids_are_known_for_a_day_and_unfinished_ones_for_ever(database: Database) -> None:
+async def test_finished_ids_are_known_for_a_day_and_unfinished_ones_for_ever(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "FINISHED_KEPT", 1)
     queue = RunQueue(database)
     await queue.accept(turn("done", at=1))
     await queue.accept(turn("waiting", at=2))
@@ -204,6 +208,21 @@ async def test_finished_ids_are_known_for_a_day_and_unfinished_ones_for_ever(dat
     await queue.accept(turn("and a bit", at=5 + FINISHED_KEPT_MS))
     assert await queue.find("done") is None
     assert await queue.find("waiting") is not None
+
+
+async def test_a_clock_that_is_set_ahead_makes_nobody_answer_twice_who_was_answered_last(
+    database: Database,
+) -> None:
+    queue = RunQueue(database)
+    await queue.accept(turn("answered", at=1))
+    await queue.claim(KEY, 2)
+    await queue.finish("answered", Ending(RunState.DONE), 3)
+    for number in range(3):
+        await queue.accept(turn(f"years later {number}", at=1_000 * FINISHED_KEPT_MS))
+
+    again = await queue.accept(turn("answered", at=1_000 * FINISHED_KEPT_MS))
+
+    assert (again.new, again.run.state) == (False, RunState.DONE)
 
 
 async def test_of_several_runs_that_were_under_way_at_a_death_none_is_blamed_as_soon_as_a_single_one(
