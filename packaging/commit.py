@@ -1,9 +1,9 @@
 """Write down what a build is made from: commit.py FILE
 
-A JSON document: `commit`, the id in git (null where there is none); `changed`, whether the files that are
-built are others than the commit's; `epoch`, the second it was made in, and `date`, that one's day in UTC.
-SOURCE_DATE_EPOCH goes before git (reproducible-builds.org). A source distribution brings the document of
-the commit it was made from.
+A JSON document: `version`; `commit`, the id in git (null where there is none); `changed`, whether the files
+that are built are others than the commit's; `epoch`, the second it was made in, and `date`, that one's day
+in UTC. SOURCE_DATE_EPOCH goes before git (reproducible-builds.org). A source distribution brings the
+document of the commit it was made from.
 """
 
 import argparse
@@ -12,6 +12,8 @@ import os
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+
+import openclawd
 
 ROOT = Path(__file__).resolve().parent.parent
 # In a source distribution; git does not know it.
@@ -22,7 +24,7 @@ BUILT = ("openclawd", "packaging", "pyproject.toml", "requirements-build.lock", 
 def source() -> dict[str, object]:
     """The document."""
     told = os.environ.get("SOURCE_DATE_EPOCH")
-    return {**_known(), **(_made(int(told)) if told else {})}
+    return {**_known(), **(_made(int(told)) if told else {}), "version": openclawd.__version__}
 
 
 def _known() -> dict[str, object]:

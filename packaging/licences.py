@@ -7,33 +7,34 @@ import argparse
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 ROOT = Path(__file__).resolve().parent.parent
+# At the end, and `-P` leaves it out in front: this folder is called like a library.
+sys.path.append(str(ROOT / "packaging"))
+from inside import inside  # noqa: E402
 
 
 def add_licences(folder: Path) -> None:
     shutil.copy(ROOT / "LICENSE", folder / "LICENSE")
-    for name, text in (*distribution_licences(), *library_licences(folder)):
+    for name, text in (*distribution_licences(folder), *library_licences(folder)):
         place = folder / "licences" / name
         place.mkdir(parents=True, exist_ok=True)
         shutil.copy(text, place / text.name)
 
 
-def distribution_licences() -> Iterator[tuple[str, Path]]:
-    """Of Python, of the gateway's dependencies, and of PyInstaller, whose loader is in the binary."""
+def distribution_licences(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Of Python, of the libraries that are inside, and of PyInstaller, whose loader is in the binary."""
     yield "python", Path(os.__file__).parent / "LICENSE.txt"
-    pins = [line.partition("==") for line in (ROOT / "requirements.lock").read_text().splitlines()]
-    for name in ("pyinstaller", *(name for name, found, _ in pins if found)):
-        try:
-            files = distribution(name).files or ()
-        except PackageNotFoundError:
-            continue  # pinned for another platform
-        for file in files:
+    for each in (distribution("pyinstaller"), *inside(folder)):
+        for file in each.files or ():
             if file.name.upper().startswith(("LICENSE", "LICENCE", "COPYING", "NOTICE")):
-                yield name, Path(str(file.locate()))
+                yield canonicalize_name(each.name), Path(str(file.locate()))
 
 
 def library_licences(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -22,6 +22,8 @@ TOOLS = ROOT / "packaging"
 BINARY = DIST / "openclawd"
 SYSTEM = platform.system().lower()
 MACHINE = platform.machine()
+# They are uploaded as they are, whatever the umask.
+FOR_ALL = 0o444
 
 
 def source_date() -> str:
@@ -91,6 +93,8 @@ def main() -> None:
     started = time.monotonic()
     files = package(into)
     (into / "SHA256SUMS").write_text(sums(files))
+    for file in (*files, into / "SHA256SUMS"):
+        file.chmod(file.stat().st_mode | FOR_ALL)
     for file in files:
         print(f"{file.stat().st_size / 1e6:8.2f} MB  {file.name}")
     print(f"{into}: {len(files)} files and SHA256SUMS in {time.monotonic() - started:.0f} s")

@@ -11,14 +11,13 @@ import datetime
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
 import tomllib
 import uuid
 from collections.abc import Iterable, Iterator
-from importlib.metadata import Distribution, distribution, distributions
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 from cyclonedx.contrib.license.factories import LicenseFactory
@@ -34,6 +33,10 @@ from packaging.utils import canonicalize_name
 import openclawd
 
 ROOT = Path(__file__).resolve().parent.parent
+# At the end, and `-P` leaves it out in front: this folder is called like a library.
+sys.path.append(str(ROOT / "packaging"))
+from inside import inside  # noqa: E402
+
 VENDORED = ROOT / "openclawd" / "control_ui" / "vendor" / "vendored.json"
 LICENCES = LicenseFactory()
 # What the loader is in front of every binary that it made.
@@ -104,16 +107,6 @@ def component(
 
 
 # --- Python's distributions
-
-
-def inside(binary: Path) -> Iterator[Distribution]:
-    """Those of which a module, compiled or not, lies in the folder."""
-    internal = binary / "_internal"
-    there = {str(path.relative_to(internal)) for path in internal.rglob("*") if path.is_file()}
-    for each in sorted(distributions(), key=lambda one: canonicalize_name(one.name)):
-        modules = {str(file) for file in each.files or () if file.suffix in (".py", ".so", ".pyc")}
-        if any(name in there or re.sub(r"\.py$", ".pyc", name) in there for name in modules):
-            yield each
 
 
 def of_distribution(each: Distribution) -> Component:

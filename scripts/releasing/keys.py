@@ -68,14 +68,19 @@ def signers(folder: Path, key_ids: Iterable[str], passphrase: Passphrase) -> lis
     wanted = set(key_ids)
     found = []
     for file in sorted(folder.glob("*.key")):
+        if role_of(file.stem) is None:
+            continue
         public = file.with_suffix(".pub")
-        if not public.exists() or read_public(public).keyid not in wanted:
+        # Without it (its owner gave it to the others), only the private half tells.
+        if public.exists() and read_public(public).keyid not in wanted:
             continue
         try:
             private = load_pem_private_key(file.read_bytes(), passphrase(file.stem))
         except (ValueError, TypeError) as error:
             raise Fault(f"{file}: the passphrase does not fit") from error
-        found.append(CryptoSigner(private))
+        signer = CryptoSigner(private)
+        if signer.public_key.keyid in wanted:
+            found.append(signer)
     return found
 
 
@@ -86,9 +91,14 @@ def passphrase_of(file: Path | None, *, new: bool = False) -> Passphrase:
         return lambda _: said
 
     def ask(name: str) -> bytes:
-        given = getpass.getpass(f"Passphrase of {name}: ")
-        if new and getpass.getpass("Once more: ") != given:
-            raise Fault("those were two different ones")
+        try:
+            given = getpass.getpass(f"Passphrase of {name}: ")
+            if new and getpass.getpass("Once more: ") != given:
+                raise Fault("those were two different ones")
+        except EOFError:
+            raise Fault(
+                f"nobody is there to be asked for the passphrase of {name}: --passphrase-file"
+            ) from None
         return given.encode()
 
     return ask

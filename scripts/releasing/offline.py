@@ -47,11 +47,9 @@ def _listed(repository: Repository) -> dict[str, Any]:
 
 def _metadata(repository: Repository) -> Iterable[Path]:
     """Every root, so that who has an old one gets to the newest, and of the rest what counts now."""
-    yield from sorted(repository.metadata.glob("*.root.json"))
+    yield from repository.every("root")
     for role in ("targets", "snapshot"):
-        found = repository.published(role)
-        if found is not None:
-            yield repository.metadata / f"{found.signed.version}.{role}.json"
+        yield from repository.every(role)[-1:]
     yield repository.metadata / "timestamp.json"
 
 

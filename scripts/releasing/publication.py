@@ -9,6 +9,7 @@ from securesystemslib.signer import Signer
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
 
+from scripts.releasing.archives import open_to_all
 from scripts.releasing.fault import Fault
 from scripts.releasing.repository import DAYS, READABLE, Repository, write_metadata
 
@@ -28,11 +29,35 @@ def publish(
         if lacking:
             keys = "signature" if lacking == 1 else "signatures"
             raise Fault(f"draft/{role}.json lacks {lacking} {keys}: scripts/release sign")
-    signers = list(signers)
-    root = repository.root()
     targets = repository.drafted("targets") or repository.published("targets")
     if targets is None:
         raise Fault(f"{repository.folder} has no list of releases; make one: scripts/release init")
+    new = _vouch(repository, repository.root(), targets, list(signers), timestamp_days)
+    shutil.rmtree(repository.draft, ignore_errors=True)
+    return new
+
+
+def renew(
+    repository: Repository, signers: Iterable[Signer], *, timestamp_days: int = DAYS["timestamp"]
+) -> list[str]:
+    """Sign a new timestamp for what is public, whatever is drafted meanwhile; the files that are new.
+
+    The snapshot, too, when half of its time is over and its key is among the `signers`. Raises Fault.
+    """
+    root, targets = repository.public_root(), repository.published("targets")
+    if targets is None:
+        raise Fault(f"{repository.folder} has no list of releases; publish one: scripts/release publish")
+    return _vouch(repository, root, targets, list(signers), timestamp_days)
+
+
+def _vouch(
+    repository: Repository,
+    root: Metadata[Root],
+    targets: Metadata[Targets],
+    signers: list[Signer],
+    timestamp_days: int,
+) -> list[str]:
+    """Write what is new of these, a snapshot that has them, and a timestamp that leads there, as the last."""
     snapshot = _snapshot(repository, targets, root, signers, timestamp_days)
     counted = _counted(repository, "timestamp", timestamp_days)
     timestamp = _signed(Timestamp(**counted, snapshot_meta=_meta(snapshot)), root, signers)
@@ -40,11 +65,11 @@ def publish(
         (f"{each.signed.version}.{role}.json", each)
         for role, each in (("root", root), ("targets", targets), ("snapshot", snapshot))
     ]
-    repository.metadata.mkdir(parents=True, exist_ok=True)
+    for folder in (repository.folder, repository.metadata.parent, repository.metadata):
+        open_to_all(folder)
     new = [(name, each) for name, each in named if not (repository.metadata / name).exists()]
     for name, each in (*new, ("timestamp.json", timestamp)):
         write_metadata(repository.metadata / name, each)
-    shutil.rmtree(repository.draft, ignore_errors=True)
     return [*(name for name, _ in new), "timestamp.json"]
 
 
@@ -55,13 +80,18 @@ def _snapshot(
     signers: list[Signer],
     timestamp_days: int,
 ) -> Metadata[Snapshot]:
-    """The public one where it still says the truth, for long enough, and its keys are the root's."""
+    """The public one where it still says the truth, for long enough, and its keys are the root's.
+
+    Who has its key renews it before half of its time is over; who has not may do without until it ends.
+    """
     days = max(DAYS["snapshot"], timestamp_days)
     old = cast("Metadata[Snapshot] | None", repository.published("snapshot"))
     if old is not None and old.signed.meta["targets.json"].version == targets.signed.version:
         # A timestamp that outlives its snapshot would promise too much.
-        needed = max(_RENEWED_BEFORE * timedelta(days=days), timedelta(days=timestamp_days))
-        if old.signed.expires > repository.now + needed and _verifies(root.signed, old):
+        enough = timedelta(days=timestamp_days)
+        if any(each.public_key.keyid in root.signed.roles["snapshot"].keyids for each in signers):
+            enough = max(enough, _RENEWED_BEFORE * timedelta(days=days))
+        if old.signed.expires > repository.now + enough and _verifies(root.signed, old):
             return old
     meta = {"targets.json": _meta(targets)}
     made = Snapshot(**_counted(repository, "snapshot", days), meta=meta)

@@ -10,6 +10,7 @@ changed, only added to, but for timestamp.json, which is replaced last: whoever 
 state, or the new one.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,10 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 from tuf.api.serialization.json import JSONSerializer
 
-from scripts.releasing.archive import Built, pack
+from openclawd.slots.durable import write_durably
+from openclawd.update.releases import release_of
+from scripts.releasing.archive import Built
+from scripts.releasing.archives import Archives, sha256
 from scripts.releasing.fault import Fault
 from scripts.releasing.keys import ROLES
 
@@ -29,6 +33,8 @@ DAYS: Final[Mapping[str, int]] = {"root": 365, "targets": 365, "snapshot": 60, "
 """For how long what a role signs is believed. A timestamp bounds how long an attacker may hide a release."""
 
 READABLE: Final = JSONSerializer(compact=False)
+
+_NUMBERED: Final = re.compile(r"(\d+)\.[a-z]+\.json")
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -43,10 +49,6 @@ class Repository:
         return self.folder / "public" / "metadata"
 
     @property
-    def targets(self) -> Path:
-        return self.folder / "public" / "targets"
-
-    @property
     def draft(self) -> Path:
         return self.folder / "draft"
 
@@ -56,8 +58,13 @@ class Repository:
         """The newest public metadata of a role."""
         if role == "timestamp":
             return _read(self.metadata / "timestamp.json")
-        versions = [int(file.name.partition(".")[0]) for file in self.metadata.glob(f"*.{role}.json")]
-        return _read(self.metadata / f"{max(versions)}.{role}.json") if versions else None
+        files = self.every(role)
+        return _read(files[-1]) if files else None
+
+    def every(self, role: str) -> list[Path]:
+        """All its public files, the oldest first; not what a died writer or a medium's system put beside."""
+        named = [(_NUMBERED.fullmatch(file.name), file) for file in self.metadata.glob(f"*.{role}.json")]
+        return [file for _, file in sorted((int(match[1]), file) for match, file in named if match)]
 
     def drafted(self, role: str) -> Metadata[Any] | None:
         """What is being prepared; not what a publication that died has left here."""
@@ -70,6 +77,14 @@ class Repository:
         found = self.drafted("root") or self.published("root")
         if found is None:
             raise Fault(f"{self.folder} is no repository; make one: scripts/release init")
+        return cast("Metadata[Root]", found)
+
+    def public_root(self) -> Metadata[Root]:
+        """The root that counts for who updates now. Raises Fault."""
+        found = self.published("root")
+        if found is None:
+            self.root()
+            raise Fault(f"{self.folder} has no public root; make it: scripts/release publish")
         return cast("Metadata[Root]", found)
 
     def key_ids(self, role: str) -> set[str]:
@@ -99,21 +114,23 @@ class Repository:
     def add(
         self, build: Built, channel: str, *, notes: str | None, minimum: str | None, made_s: int
     ) -> TargetFile:
-        """Pack a build, and draft the list that has it. Raises Fault where that version is there already."""
+        """Pack a build, and draft the list that has it; in the draft it takes the place of an earlier one.
+        Raises Fault where that version is there with other bytes, and for what hosts would not take.
+        """
         path = f"{channel}/{build.name}"
+        custom = build.custom(notes=notes, minimum=minimum)
+        if release_of(path, 1, custom) is None:
+            raise Fault(f"no machine would take {path} for a release: {custom}")
         draft = self._next("targets")
-        if path in draft.signed.targets:
-            raise Fault(f"{path} is there already; what has changed needs another version")
-        place = self.targets / channel
-        place.mkdir(parents=True, exist_ok=True)
-        beside = place / f".{build.name}"
-        try:
-            pack(build, beside, made_s=made_s)
-            target = TargetFile.from_file(path, str(beside), ["sha256"])
-            target.unrecognized_fields["custom"] = build.custom(notes=notes, minimum=minimum)
-            beside.rename(place / f"{target.hashes['sha256']}.{build.name}")
-        finally:
-            beside.unlink(missing_ok=True)
+        old = draft.signed.targets.pop(path, None)
+        public = self._public_hashes(build.name)
+        target = self._archives.make(build, channel, made_s=made_s)
+        if (public | _hashes(draft.signed, build.name)) - {sha256(target)}:
+            self._archives.remove(target)
+            raise Fault(f"{build.version} is there already; what has changed needs another version")
+        target.unrecognized_fields["custom"] = custom
+        if old is not None and sha256(old) not in public | {sha256(target)}:
+            self._archives.remove(old)
         draft.signed.targets[path] = target
         self._write_draft("targets", draft)
         return target
@@ -127,7 +144,9 @@ class Repository:
         if not gone:
             raise Fault(f"there is no {version} to withdraw")
         for path in gone:
-            del draft.signed.targets[path]
+            target = draft.signed.targets.pop(path)
+            if not self._public_hashes(path.rpartition("/")[2]):
+                self._archives.remove(target)
         self._write_draft("targets", draft)
         return gone
 
@@ -185,6 +204,15 @@ class Repository:
 
     # --- inside
 
+    @property
+    def _archives(self) -> Archives:
+        return Archives(self.folder / "public" / "targets")
+
+    def _public_hashes(self, name: str) -> set[str]:
+        """Of all archives that were ever public under a name, in any channel."""
+        lists = [found for file in self.every("targets") if (found := _read(file)) is not None]
+        return set().union(*(_hashes(each.signed, name) for each in lists))
+
     def _next(self, role: str) -> Metadata[Any]:
         """The draft of a role, or a new one: the public one's successor. Nobody has signed it."""
         draft = self.drafted(role)
@@ -205,6 +233,11 @@ class Repository:
         return self.now + timedelta(days=DAYS[role])
 
 
+def _hashes(targets: Targets, name: str) -> set[str]:
+    """Of the archives of a name, in any channel."""
+    return {sha256(each) for path, each in targets.targets.items() if path.rpartition("/")[2] == name}
+
+
 def _check_thresholds(root: Root) -> None:
     for role in ROLES:
         keys, threshold = len(root.roles[role].keyids), root.roles[role].threshold
@@ -222,6 +255,5 @@ def _read(file: Path) -> Metadata[Any] | None:
 
 
 def write_metadata(file: Path, metadata: Metadata[Any]) -> None:
-    beside = file.with_name(f".{file.name}")
-    metadata.to_file(str(beside), READABLE)
-    beside.replace(file)
+    """For all to read, and on the disk when this returns."""
+    write_durably(file, metadata.to_bytes(READABLE))

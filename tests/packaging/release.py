@@ -61,7 +61,10 @@ def release() -> Release:
     folder = tempfile.TemporaryDirectory(prefix="openclawd-release-")
     _KEPT.append(folder)
     command = (ROOT / "packaging" / "package", "--into", folder.name)
-    made = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    # Of somebody whose own files nobody else may read.
+    made = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, umask=0o077
+    )
     assert made.returncode == 0, made.stdout + made.stderr
     return Release(Path(folder.name))
 

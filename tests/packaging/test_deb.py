@@ -167,11 +167,12 @@ def successor(tree: Path, installed: Path, folder: Path) -> Path:
 
 
 def test_it_installs_upgrades_goes_back_and_leaves_the_state(
-    made: Release, tree: Path, installed: Path, tmp_path: Path
+    made: Release, tree: Path, installed: Path, one_file: Path, tmp_path: Path
 ) -> None:
     if why_not() is not None:
         pytest.skip(str(why_not()))
     (tmp_path / "debs").mkdir()
+    downloaded = shutil.copy(one_file, tmp_path / "debs")
     newer = shutil.copy(successor(tree, installed, tmp_path), tmp_path / "debs")
     shutil.copy(made.deb, tmp_path / "debs")
     older = tmp_path / "debs" / made.deb.name
@@ -185,6 +186,8 @@ def test_it_installs_upgrades_goes_back_and_leaves_the_state(
         "echo == asked; openclawd health --json | tr -d '\\n'; echo",
         "echo == page; ask http://127.0.0.1:18789/ | grep -c '<title>'",
         "echo == update; openclawd update run 2>&1 || true",
+        f"echo == beside; {downloaded} gateway install --system 2>&1 || true",
+        "ls -d /opt/openclawd /etc/systemd/system/openclawd.service 2>&1 || true",
         # The files of the new version, under the old one: it serves on, also what it has not needed so far.
         f"echo == unpacked; dpkg --unpack {newer}; version",
         "ask http://127.0.0.1:18789/ | grep -c '<title>'",
@@ -214,6 +217,10 @@ def test_it_installs_upgrades_goes_back_and_leaves_the_state(
     assert said["page"] == "1"
 
     assert "sudo apt install ./openclawd_" in said["update"]
+
+    assert "openclawd is installed here as a package" in said["beside"]
+    assert "systemctl enable --now openclawd" in said["beside"]
+    assert said["beside"].count("No such file") == 2
 
     assert f'{openclawd.__version__}"' in said["unpacked"]
     assert said["unpacked"].endswith("\n1")

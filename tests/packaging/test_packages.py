@@ -53,6 +53,12 @@ def test_the_checksums_are_of_every_file_and_right(made: Release) -> None:
     assert len(named) >= 5
 
 
+def test_everybody_may_read_what_will_be_uploaded(made: Release) -> None:
+    assert {
+        path.name: oct(path.stat().st_mode) for path in made.folder.iterdir() if not path.stat().st_mode & 4
+    } == {}
+
+
 def test_the_file_that_people_download_is_among_them(made: Release) -> None:
     system = f"{platform.system().lower()}-{platform.machine()}"
     file = made.folder / f"openclawd-{openclawd.__version__}-{system}"
@@ -137,7 +143,7 @@ def test_an_update_of_the_wheel_is_pips_business(installed_wheel: Path) -> None:
         (installed_wheel / "bin" / "openclawd", "update", "run"), capture_output=True, text=True, check=False
     )
     assert asked.returncode == 1
-    assert "-m pip install --upgrade openclawd" in asked.stderr
+    assert "-m pip install --upgrade ./openclawd-VERSION" in asked.stderr
 
 
 def test_pip_puts_the_manual_page_where_man_finds_it(installed_wheel: Path) -> None:
@@ -169,6 +175,14 @@ def test_the_bill_names_every_library_of_the_binary(sbom: dict[str, Any], instal
     assert named(sbom, "generic")["cpython"] == ".".join(map(str, sys.version_info[:3]))
     vendored = json.loads((ROOT / "openclawd/control_ui/vendor/vendored.json").read_text())
     assert named(sbom, "npm") == {each["name"]: each["version"] for each in vendored}
+
+
+def test_the_licences_inside_are_of_what_the_bill_names(sbom: dict[str, Any], installed: Path) -> None:
+    licences = {path.name for path in (installed / "licences").iterdir() if any(path.iterdir())}
+    libraries = {path.name for path in (installed / "_internal").glob("lib*.so*")}
+    assert licences - libraries == named(sbom, "pypi").keys() | {"python"}
+    if named(sbom, "deb"):
+        assert libraries <= licences
 
 
 def test_the_bill_names_the_versions_that_are_pinned(sbom: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """A build becomes an archive: the same bytes each time, and a slot with the same files."""
 
+import json
 import os
 import tarfile
 from pathlib import Path
@@ -23,6 +24,17 @@ def build(folder: Path, program: bytes = X86) -> Path:
     (folder / "_internal" / "lib.so.1").write_bytes(b"\x7fELF..\0GLIBC_2.17\0..\0GLIBC_2.9\0..")
     (folder / "_internal" / "lib.so").symlink_to("lib.so.1")
     (folder / "_internal" / "text").write_bytes(b"\0GLIBC_2.99\0")
+    return folder
+
+
+def made(folder: Path, version: str, root: bytes | None, *, changed: bool = False) -> Path:
+    """One that says what it was built from, and whom it believes."""
+    package = build(folder) / "_internal" / "openclawd"
+    (package / "update").mkdir(parents=True)
+    told = {"version": version, "commit": "abc", "changed": changed, "epoch": 1_700_000_000}
+    (package / "build.json").write_text(json.dumps(told))
+    if root is not None:
+        (package / "update" / "root.json").write_bytes(root)
     return folder
 
 

@@ -1,5 +1,7 @@
 """`scripts/release`, as the people do it who release."""
 
+import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,9 +12,10 @@ import pytest
 from openclawd.config.model import Config
 from openclawd.update.trust import trust_of
 from scripts.releasing.command import main
-from scripts.releasing.keys import read_public
+from scripts.releasing.fault import Fault
+from scripts.releasing.keys import passphrase_of, read_public
 from scripts.releasing.repository import Repository
-from tests.releasing.test_archive import build
+from tests.releasing.test_archive import ARM, X86, build, made
 from tests.update.released import new_host
 from tests.update.web_server import WebServer
 
@@ -65,6 +68,10 @@ class Person:
         return {role: each.signed.version for role, each in found.items() if each is not None}
 
 
+def archives(person: Person) -> list[Path]:
+    return sorted((person.folder / "release" / "public" / "targets").rglob("*.tar.gz"))
+
+
 @pytest.fixture
 def person(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Person:
     return Person(tmp_path, capsys)
@@ -79,8 +86,10 @@ def begun(person: Person) -> Person:
 
 
 @pytest.fixture
-def build_of(tmp_path: Path) -> Callable[[str], str]:
-    return lambda version: str(build(tmp_path / "built" / version))
+def build_of(begun: Person, tmp_path: Path) -> Callable[[str], str]:
+    """A build of a version that believes this repository."""
+    root = (begun.repository.metadata / "1.root.json").read_bytes()
+    return lambda version: str(made(tmp_path / "built" / version, version, root))
 
 
 def test_a_first_time_makes_the_keys_and_says_what_is_next(person: Person) -> None:
@@ -118,7 +127,7 @@ def test_a_wrong_passphrase_signs_nothing(begun: Person) -> None:
 
 
 def test_a_release_is_published_in_two_commands(begun: Person, build_of: Callable[[str], str]) -> None:
-    begun.well("add", build_of("1.1.0"), "--version", "1.1.0", "--notes", "New.", "--minimum", "1.0.0")
+    begun.well("add", build_of("1.1.0"), "--notes", "New.", "--minimum", "1.0.0")
     begun.well("publish")
     targets = begun.repository.published("targets")
     assert targets is not None
@@ -129,14 +138,84 @@ def test_a_release_is_published_in_two_commands(begun: Person, build_of: Callabl
 
 
 def test_a_version_is_released_once(begun: Person, build_of: Callable[[str], str]) -> None:
-    folder = build_of("1.1.0")
-    begun.well("add", folder, "--version", "1.1.0")
+    folder = Path(build_of("1.1.0"))
+    begun.well("add", str(folder))
     begun.well("publish")
-    assert "needs another version" in begun("add", folder, "--version", "1.1.0").err
+    (folder / "_internal" / "text").write_bytes(b"changed")
+    # Neither in another channel nor when it was taken back meanwhile.
+    begun.well("withdraw", "1.1.0")
+    begun.well("publish")
+    for words in ([], ["--channel", "beta"]):
+        assert "needs another version" in begun("add", str(folder), *words).err
+    assert [file.name[:4] for file in archives(begun)] == [archives(begun)[0].name[:4]]
+
+
+def test_what_was_tried_as_beta_becomes_stable_as_it_is(
+    begun: Person, build_of: Callable[[str], str]
+) -> None:
+    folder = build_of("1.1.0")
+    begun.well("add", folder, "--channel", "beta")
+    begun.well("publish")
+    begun.well("add", folder)
+    begun.well("publish")
+    beta, stable = archives(begun)
+    assert (beta.parent.name, stable.parent.name) == ("beta", "stable")
+    assert beta.read_bytes() == stable.read_bytes()
+
+
+def test_a_draft_is_replaced_by_the_next_try(begun: Person, build_of: Callable[[str], str]) -> None:
+    """Nobody has seen it; and nothing of it is left to be uploaded."""
+    folder = Path(build_of("1.1.0"))
+    begun.well("add", str(folder), "--notes", "One.")
+    (first,) = archives(begun)
+    (folder / "_internal" / "text").write_bytes(b"changed")
+    begun.well("add", str(folder), "--notes", "Two.")
+    (second,) = archives(begun)
+    assert first != second
+    begun.well("withdraw", "1.1.0")
+    assert archives(begun) == []
+
+
+def test_a_machine_is_added_to_a_version_that_is_out(begun: Person, build_of: Callable[[str], str]) -> None:
+    folder = Path(build_of("1.1.0"))
+    assert (folder / "openclawd").read_bytes() == X86
+    begun.well("add", str(folder))
+    begun.well("publish")
+    (folder / "openclawd").write_bytes(ARM)
+    begun.well("add", str(folder))
+    begun.well("publish")
+    paths = [line for line in begun.well("status").splitlines() if line.startswith("stable/")]
+    assert paths == [f"stable/openclawd-1.1.0-linux-{each}.tar.gz" for each in ("aarch64", "x86_64")]
+    withdrawn = begun.well("withdraw", "1.1.0")
+    assert withdrawn.count("without stable/") == 2
+
+
+def test_what_no_machine_would_take_is_not_added(begun: Person, build_of: Callable[[str], str]) -> None:
+    """They pass over a target that they cannot read, without a word."""
+    assert "no machine would take" in begun("add", build_of("1.1.0"), "--minimum", "the first").err
+    assert "no machine would take" in begun("add", build_of("nightly")).err
+    assert archives(begun) == []
+
+
+def test_a_build_that_would_strand_its_hosts_is_doubted(
+    begun: Person, tmp_path: Path, build_of: Callable[[str], str]
+) -> None:
+    assert begun("add", build_of("1.0.0")).err == ""
+    assert "it believes no keys" in begun("add", str(made(tmp_path / "a", "1.1.0", None))).err
+    assert "it believes other keys" in begun("add", str(made(tmp_path / "b", "1.2.0", b"{}"))).err
+
+
+def test_a_build_that_no_commit_has_is_doubted(begun: Person, tmp_path: Path) -> None:
+    folder = made(tmp_path / "a", "1.1.0", None, changed=True)
+    assert "built from files that no commit has" in begun("add", str(folder)).err
+
+
+def test_a_folder_that_does_not_say_what_it_is_is_no_build(begun: Person, tmp_path: Path) -> None:
+    assert "it: packaging/build" in begun("add", str(build(tmp_path / "a"))).err
 
 
 def test_what_is_not_signed_is_not_published(begun: Person, build_of: Callable[[str], str]) -> None:
-    begun.well("add", build_of("1.1.0"), "--version", "1.1.0")
+    begun.well("add", build_of("1.1.0"))
     (begun.keys / "targets.key").rename(begun.folder / "elsewhere.key")
     before = begun.versions()
     ran = begun("publish")
@@ -147,6 +226,49 @@ def test_what_is_not_signed_is_not_published(begun: Person, build_of: Callable[[
 def test_without_its_key_there_is_no_timestamp(begun: Person) -> None:
     (begun.keys / "timestamp.key").unlink()
     assert "the timestamp cannot be signed" in begun("renew").err
+
+
+def test_who_signs_sees_what(begun: Person, build_of: Callable[[str], str]) -> None:
+    begun.well("add", build_of("1.1.0"), "--notes", "New.")
+    begun.well("key", "targets-2")
+    new, old = (read_public(begun.keys / f"{name}.pub").keyid for name in ("targets-2", "targets"))
+    begun.well(
+        "rotate",
+        "targets",
+        f"--add={begun.keys / 'targets-2.pub'}",
+        f"--revoke={begun.keys / 'targets.pub'}",
+    )
+    lines = begun.well("sign").splitlines()
+    assert lines[1:3] == [f"  - targets key {old}", f"  + targets key {new}"]
+    (added,) = (line for line in lines if line.startswith("  + stable/"))
+    assert added.split()[1] == "stable/openclawd-1.1.0-linux-x86_64.tar.gz"
+    assert added.split()[2] == archives(begun)[0].name.partition(".")[0]
+
+
+def test_a_key_that_may_sign_nothing_says_so(begun: Person, tmp_path: Path) -> None:
+    begun.well("extend", "targets")
+    begun.well("key", "targets-mine", keys=tmp_path / "mine")
+    ran = begun("sign", keys=tmp_path / "mine")
+    assert (ran.code, "may sign the targets" in ran.err) == (1, True)
+    begun.well("publish")
+    assert "no draft to sign" in begun("sign").err
+
+
+def test_a_private_key_signs_without_its_public_half(begun: Person) -> None:
+    begun.well("extend", "targets")
+    (begun.keys / "targets.pub").unlink()
+    assert "draft/targets.json signed by" in begun.well("sign")
+
+
+def test_nobody_to_ask_is_a_sentence(begun: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As cron finds it."""
+
+    def end(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", end)
+    with pytest.raises(Fault, match=r"passphrase of timestamp: --passphrase-file"):
+        passphrase_of(None)("timestamp")
 
 
 def test_a_root_is_signed_by_people_who_never_meet(tmp_path: Path, person: Person) -> None:
@@ -217,8 +339,71 @@ def test_a_snapshot_is_renewed_when_half_of_its_time_is_over(begun: Person) -> N
     assert begun.versions()["snapshot"] == before["snapshot"] + 1
 
 
+def test_renewing_goes_on_without_the_snapshots_key_until_it_ends(begun: Person) -> None:
+    """It is where nobody breaks in, and the timestamp's is where cron is."""
+    (begun.keys / "snapshot.key").unlink()
+    before = begun.versions()
+    begun.now += timedelta(days=45)
+    ran = begun("renew")
+    assert (ran.code, begun.versions()["snapshot"]) == (0, before["snapshot"])
+    assert "the snapshot is believed for 15 more days" in ran.err
+    begun.now += timedelta(days=2)
+    assert "the snapshot cannot be signed" in begun("renew").err
+
+
+def test_renewing_leaves_the_drafts_to_those_who_sign_them(
+    begun: Person, build_of: Callable[[str], str]
+) -> None:
+    begun.well("add", build_of("1.1.0"))
+    begun.well("key", "timestamp-2")
+    begun.well("rotate", "timestamp", f"--add={begun.keys / 'timestamp-2.pub'}")
+    begun.well("sign")
+    before = begun.versions()
+    begun.well("renew")
+    assert begun.versions() == before | {"timestamp": before["timestamp"] + 1}
+    assert begun.repository.drafted("root") is not None
+    assert begun.repository.drafted("targets") is not None
+    begun.well("publish")
+    assert begun.versions()["root"] == 2
+
+
+def test_whoever_renews_hears_what_ends_soon(begun: Person) -> None:
+    assert begun("renew").err == ""
+    begun.now += timedelta(days=310)
+    said = begun("renew").err.splitlines()
+    assert said == [
+        f"the {role} is believed for 55 more days: scripts/release extend {role}"
+        for role in ("root", "targets")
+    ]
+
+
+def test_what_is_public_may_be_read_by_all_whatever_the_umask(
+    begun: Person, build_of: Callable[[str], str]
+) -> None:
+    folder = build_of("1.1.0")
+    shutil.rmtree(begun.folder / "release")
+    before = os.umask(0o077)
+    try:
+        begun.well("init")
+        begun.well("publish")
+        begun.well("add", folder)
+        begun.well("publish")
+    finally:
+        os.umask(before)
+    public = [begun.folder / "release" / "public", *(begun.folder / "release" / "public").rglob("*")]
+    assert {path.stat().st_mode & 0o777 for path in public if path.is_dir()} == {0o755}
+    assert {path.stat().st_mode & 0o777 for path in public if path.is_file()} == {0o644}
+
+
+def test_what_lies_beside_is_no_metadata(begun: Person) -> None:
+    """A writer that died, and what macOS puts on a stick."""
+    for name in (".2.root.json", "._1.root.json", "old.root.json"):
+        (begun.repository.metadata / name).write_bytes(b"")
+    assert begun.well("status").startswith("root          1 ")
+
+
 def test_a_withdrawn_version_leaves_the_list(begun: Person, build_of: Callable[[str], str]) -> None:
-    begun.well("add", build_of("1.1.0"), "--version", "1.1.0")
+    begun.well("add", build_of("1.1.0"))
     begun.well("publish")
     begun.well("withdraw", "1.1.0")
     begun.well("publish")
@@ -227,10 +412,10 @@ def test_a_withdrawn_version_leaves_the_list(begun: Person, build_of: Callable[[
 
 def test_status_tells_until_when_and_what_is_missing(begun: Person, build_of: Callable[[str], str]) -> None:
     begun.now += timedelta(days=4)
-    begun.well("add", build_of("1.1.0"), "--version", "1.1.0")
+    begun.well("add", build_of("1.1.0"))
     lines = begun.well("status").splitlines()
     assert [line.split() for line in lines if line.startswith("timestamp")] == [
-        ["timestamp", "1", "10", "days", "left"]
+        ["timestamp", "1", "10", "days", "left,", "to", f"{NOW + timedelta(days=14):%Y-%m-%d}"]
     ]
     assert lines[-1] == "draft/targets.json lacks 1 of its signatures"
 
@@ -238,7 +423,7 @@ def test_status_tells_until_when_and_what_is_missing(begun: Person, build_of: Ca
 def test_a_bundle_says_until_when_it_can_be_used(
     begun: Person, build_of: Callable[[str], str], tmp_path: Path
 ) -> None:
-    begun.well("add", build_of("1.1.0"), "--version", "1.1.0")
+    begun.well("add", build_of("1.1.0"))
     begun.well("publish")
     said = begun.well("bundle", "--to", str(tmp_path / "x.tar"))
     assert f"{NOW + timedelta(days=14):%Y-%m-%d}" in said
@@ -248,7 +433,7 @@ def test_a_bundle_says_until_when_it_can_be_used(
 def test_a_timestamp_that_is_to_last_longer_has_a_snapshot_that_does(
     begun: Person, build_of: Callable[[str], str], tmp_path: Path
 ) -> None:
-    begun.well("add", build_of("1.1.0"), "--version", "1.1.0")
+    begun.well("add", build_of("1.1.0"))
     begun.well("publish")
     begun.well("renew", "--days", "90")
     said = begun.well("bundle", "--to", str(tmp_path / "x.tar"))
@@ -271,7 +456,15 @@ def test_a_repository_is_begun_once(begun: Person) -> None:
 
 
 def test_without_a_repository_every_command_says_how_to_begin(person: Person) -> None:
-    for words in (("extend", "root"), ("publish",), ("sign",), ("withdraw", "1")):
+    for words in (
+        ("extend", "root"),
+        ("publish",),
+        ("sign",),
+        ("withdraw", "1"),
+        ("status",),
+        ("renew",),
+        ("embed", "--url", "https://a"),
+    ):
         assert "scripts/release init" in person(*words).err
 
 
