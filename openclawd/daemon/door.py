@@ -22,11 +22,11 @@ from openclawd.daemon.local_socket import ROOT, peer_uid
 from openclawd.daemon.metrics import scraper
 from openclawd.daemon.parts import Parts, now_ms
 from openclawd.gateway.connection import serve_connection
+from openclawd.net.accepted import Connection
 from openclawd.net.bearer import Bearers
 from openclawd.net.guard import Caller, Guard
 from openclawd.net.http import Request, Response, serve_http
 from openclawd.net.reception import BUSY as BUSY_ANSWER
-from openclawd.net.reception import Connection
 from openclawd.net.refusal_log import RefusalLog
 from openclawd.net.routes import Assistant, PageConfig, Readiness, Routes
 from openclawd.net.static import Site

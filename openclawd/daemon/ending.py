@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 
 from openclawd.daemon.exit_codes import ExitCode
-from openclawd.daemon.launchd import job_name, start_command
+from openclawd.daemon.launchd import REFUSED, job_name, start_command
 from openclawd.daemon.on_trial import on_trial
 from openclawd.daemon.supervisor import PartFailed
 from openclawd.store.errors import StoreError
@@ -27,7 +27,7 @@ def refuse(code: ExitCode, text: str, environ: Mapping[str, str]) -> int:
     if code is not ExitCode.CONFIG or job is None:
         return code
     print(
-        f"Ending with {ExitCode.OK:d} in place of {code:d}, or launchd would start this again and again.\n"
+        f"{REFUSED} {code:d}, or launchd would start this again and again.\n"
         f"When it is put right: {start_command(job, os.getuid())}",
         file=sys.stderr,
         flush=True,

@@ -16,6 +16,9 @@ from typing import Final
 # The name in the property list's `Sockets`.
 LISTENERS: Final = "Listeners"
 
+REFUSED: Final = "Ending with 0 in place of"
+"""How a refusal begins to say so: `launchctl print` shows the 0 alone."""
+
 # Where the property lists of the machine's jobs lie.
 DAEMONS: Final = Path("/Library/LaunchDaemons")
 

@@ -54,18 +54,21 @@ def on_trial(program: Path | None = None) -> OnTrial | None:
     return OnTrial(installation, trial)
 
 
-def arm(program: Path | None = None) -> None:
-    """Before this process becomes a version on trial: set the alarm clock, which execve(2) keeps running.
+def arm(program: Path | None = None) -> subprocess.Popen[bytes] | None:
+    """Before this process becomes a version on trial: set the alarm clock, which execve(2) keeps running, and
+    see that somebody judges, as the updater may have died since it asked for this: who that is, if it had to.
 
     Nothing where it becomes no such version. Only SIGALRM's default action, which ends a process, will do.
     """
     installation, trial, version = _found(program)
     if installation is None or trial is None or trial.from_version != version:
-        return
-    if installation.current_version() == trial.to_version:
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
-        signal.setitimer(signal.ITIMER_REAL, max(trial.window_s, trial.limit_s) + _ALARM_MARGIN_S)
+        return None
+    if installation.current_version() != trial.to_version:
+        return None
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    signal.setitimer(signal.ITIMER_REAL, max(trial.window_s, trial.limit_s) + _ALARM_MARGIN_S)
+    return _start_judge(OnTrial(installation, trial)) if updater_pid(installation) is None else None
 
 
 def disarm() -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import openclawd
 from openclawd.daemon.exit_codes import ExitCode
-from openclawd.daemon.refusal import StartRefused
+from openclawd.daemon.refusal import REINSTALL, StartRefused
 
 # What modules of ours import of others' when they need it first, perhaps days after the start.
 LATE_LIBRARIES: Final = (
@@ -44,5 +44,6 @@ def import_everything() -> None:
         except Exception as error:  # whatever a broken file does when it runs
             reason = f"{type(error).__name__}: {error}"
             raise StartRefused(
-                ExitCode.UNEXPECTED, f"{name} cannot be imported: {reason}\nInstall openclawd anew."
+                ExitCode.UNEXPECTED,
+                f"{name} cannot be imported: {reason}\n{REINSTALL}",
             ) from error

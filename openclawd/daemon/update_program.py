@@ -19,7 +19,6 @@ from openclawd.daemon.image import environment_of
 from openclawd.daemon.log_text import printable
 from openclawd.daemon.preflight import NOT_FOR_OTHERS
 from openclawd.methods.services import UpdateRefused
-from openclawd.slots.layout import Installation, installation_of
 
 # Several mirrors, each of which may take its time to fail.
 CHECK_TIMEOUT_S: Final = 150.0
@@ -59,7 +58,7 @@ class UpdateProgram:
                 # Files: they can be written after this process has become another one, which pipes cannot.
                 told, complained = (files.enter_context(tempfile.TemporaryFile()) for _ in range(2))
                 process = await trio.lowlevel.open_process(
-                    [*self._words, "update", "run", "--yes", "--json"],
+                    [*self._words, "update", "run", "--json"],
                     stdin=subprocess.DEVNULL,
                     stdout=told.fileno(),
                     stderr=complained.fileno(),
@@ -92,11 +91,6 @@ class RunningUpdate:
                 os.pread(file.fileno(), _MAX_BYTES, 0) for file in (self._told, self._complained)
             )
         return _document(told, complained, self._process.returncode or 0)
-
-
-def running_installation() -> Installation | None:
-    """The installation that this program lies in; None where it was installed in another way."""
-    return installation_of(Path(sys.executable)) if getattr(sys, "frozen", False) else None
 
 
 def update_program(paths: Paths, environ: Mapping[str, str]) -> UpdateProgram:

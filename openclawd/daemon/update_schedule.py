@@ -29,6 +29,6 @@ def is_due(looked_at_ms: int | None, now_ms: int, *, every_hours: int, failed: b
     return now_ms - looked_at_ms >= (min(every_ms, RETRY_MS) if failed else every_ms)
 
 
-def was_tried(version: str, last: Outcome | None) -> bool:
-    """Whether the last update was to this one and did not stay: only a person tries it again."""
-    return last is not None and last.to_version == version and last.end != "confirmed"
+def was_tried(version: str, *ended: Outcome | None) -> bool:
+    """Whether one of these updates was to this version, which did not stay: only a person tries it again."""
+    return any(each is not None and each.to_version == version and each.end != "confirmed" for each in ended)

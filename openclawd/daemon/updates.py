@@ -1,32 +1,30 @@
 """Updates, as a gateway sees them: whether there is something newer, one that was asked for here, and how any
 of them goes on, whoever began it.
 
-What is newer was found out by `openclawd update check` and is remembered in the database, as a gateway that
-restarts each hour should not look each hour. An update is `openclawd update run`, which outlives this
-process: each generation watches the files of the installation and tells administrators what it sees.
+An update is `openclawd update run`, which outlives this process: each generation watches the files of the
+installation and tells administrators what it sees.
 """
 
 import logging
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
-import attrs
-import orjson
 import trio
 
 from openclawd.auth.scopes import ADMIN
 from openclawd.config.model import Config
+from openclawd.daemon.update_lookout import Lookout, channel_of
 from openclawd.daemon.update_program import RunningUpdate, UpdateProgram
-from openclawd.daemon.update_schedule import is_due, is_quiet, was_tried
+from openclawd.daemon.update_schedule import is_quiet, was_tried
 from openclawd.daemon.update_watch import EVENT, UpdateWatch
 from openclawd.events.event import Event
 from openclawd.methods.services import BegunUpdate, Restarter, UpdateRefused
+from openclawd.slots.document import document_of
 from openclawd.slots.layout import Installation
 from openclawd.slots.progress import Phase, read_progress, updater_pid
-from openclawd.slots.trial import is_well, read_last, read_trial
+from openclawd.slots.trial import read_failed, read_last, read_trial
 from openclawd.store.facts import Facts
 
 # A start has better things to do, and a version on trial is not replaced.
@@ -35,23 +33,9 @@ SCHEDULE_EVERY_S: Final = 60.0
 # Two files are looked at.
 WATCH_EVERY_S: Final = 1.0
 WATCH_CLOSELY_S: Final = 0.25
-_FACT: Final = "update.found"
 _AS_ROOT: Final = "sudo openclawd update run"
 
 _log = logging.getLogger("openclawd.update")
-
-
-@attrs.frozen(eq=False, repr=False)
-class Found:
-    """What the last look found. `latest`: what is newer than `current`, None if nothing is."""
-
-    at_ms: int
-    current: str
-    channel: str
-    latest: str | None = None
-    notes: str | None = None
-    command: str | None = None
-    """What brings it here, typed by the one who may."""
 
 
 class Updates:
@@ -77,15 +61,12 @@ class Updates:
         self._installation = installation
         self._program = program
         self._config = config
-        self._facts = facts
         self._restart = restart
         self._publish = publish
-        self._now_ms = now_ms
         self._local_time = local_time
-        self._found: Found | None = None
-        self._looked_at_ms: int | None = None
-        self._problem: UpdateRefused | None = None
-        self._checking = trio.Lock()
+        self._lookout = Lookout(
+            version=version, program=program, config=config, facts=facts, publish=publish, now_ms=now_ms
+        )
         self._is_busy = False
         self._running: RunningUpdate | None = None
         self._begun = trio.Event()
@@ -97,31 +78,24 @@ class Updates:
     @property
     def available(self) -> dict[str, object] | None:
         """What is newer, as stock tells it."""
-        found = self._valid()
-        if found is None or found.latest is None:
-            return None
-        return {
-            "currentVersion": self._version,
-            "latestVersion": found.latest,
-            "channel": found.channel,
-        }
+        return self._lookout.available
 
     def status(self) -> dict[str, object]:
         """For administrators; what is not known is left out."""
-        found, wanted = self._valid(), self._config()
+        found, problem, wanted = self._lookout.found, self._lookout.problem, self._config()
         told: dict[str, object | None] = {
             "version": self._version,
-            "channel": _channel(wanted),
+            "channel": channel_of(wanted),
             "auto": wanted.openclawd.update.auto,
             "checkedAtMs": found.at_ms if found is not None else None,
             "notes": found.notes if found is not None else None,
             "command": found.command if found is not None else None,
             "updatesItself": self._updates_itself(),
         }
-        if self._problem is not None:
-            told |= {"checkProblem": self._problem.reason, "checkCure": self._problem.cure}
+        if problem is not None:
+            told |= {"checkProblem": problem.reason, "checkCure": problem.cure}
         if self._installation is not None:
-            told |= _standing(self._installation)
+            told |= document_of(self._installation)
             if not self._updates_itself():
                 told["command"] = _AS_ROOT
         return {key: value for key, value in told.items() if value is not None}
@@ -134,43 +108,24 @@ class Updates:
 
     async def check(self) -> None:
         """Look for something newer now. Raises UpdateRefused."""
-        async with self._checking:
-            before = self.available
-            try:
-                told = await self._program.check()
-            except UpdateRefused as refused:
-                self._problem = refused
-                raise
-            self._problem, self._looked_at_ms = None, self._now_ms()
-            newer = told.get("updateAvailable")
-            self._found = Found(
-                self._now_ms(),
-                self._version,
-                _channel(self._config()),
-                _text(newer.get("latestVersion")) if isinstance(newer, dict) else None,
-                _text(told.get("notes")),
-                _text(told.get("command")),
-            )
-            await self._facts.put(_FACT, orjson.dumps(attrs.asdict(self._found)))
-            if self.available != before:
-                self._tell_available()
+        await self._lookout.check()
 
     async def run(self, conn: str) -> BegunUpdate:
         """Have the newest version; see the protocol of methods/services.py."""
-        if self._nursery is None or self._is_busy:
+        if self._is_busy:
             raise UpdateRefused("an update is under way", "openclawd update status")
+        self._at_work()
         _log.info("update begun", extra={"fields": {"version": self._version, "conn": conn}})
         self._is_busy = True
         try:
             running = self._running = await self._program.start()
+            nursery = self._at_work()
         except BaseException:
-            self._is_busy = False
+            self._running, self._is_busy = None, False
             raise
-        if self._nursery is None:
-            raise UpdateRefused("the gateway is on its way out, and the update goes on")
         self._begun.set()
         ended, outcome = trio.Event(), list[dict[str, Any] | UpdateRefused]()
-        self._nursery.start_soon(self._see_to_its_end, running, outcome, ended)
+        nursery.start_soon(self._see_to_its_end, running, outcome, ended)
         while not self._restarts_for(running):
             with trio.move_on_after(WATCH_CLOSELY_S):
                 await ended.wait()
@@ -183,9 +138,15 @@ class Updates:
             raise UpdateRefused(how.reason, how.cure)
         return BegunUpdate(_text(how.get("to")))
 
+    def _at_work(self) -> trio.Nursery:
+        """Raises UpdateRefused before `serve` runs and after it has ended."""
+        if self._nursery is None:
+            raise UpdateRefused("the gateway starts or leaves at this moment", "openclawd update status")
+        return self._nursery
+
     async def serve(self) -> None:
         """Until cancelled. An update goes on without it."""
-        await self._recall()
+        await self._lookout.recall()
         async with trio.open_nursery(strict_exception_groups=True) as updates_nursery:
             self._nursery = updates_nursery
             try:
@@ -207,12 +168,8 @@ class Updates:
         wanted = self._config().openclawd.update
         if wanted.auto == "off" or is_quiet(wanted.quiet_hours, self._local_time().time()):
             return
-        failed = self._problem is not None
-        if self._watch.under_way or not is_due(
-            self._looked_at_ms, self._now_ms(), every_hours=wanted.every_hours, failed=failed
-        ):
+        if self._watch.under_way or not self._lookout.begin_if_due():
             return
-        self._looked_at_ms = self._now_ms()
         try:
             await self.check()
             if wanted.auto == "install":
@@ -228,7 +185,8 @@ class Updates:
         if read_trial(installation) is not None:
             return
         latest = str(available["latestVersion"])
-        if was_tried(latest, read_last(installation)):
+        # What failed since then, as for want of a network, does not hide a version that was rolled back.
+        if was_tried(latest, read_last(installation), read_failed(installation)):
             _log.info("not tried again by itself", extra={"fields": {"version": latest}})
             return
         await self.run("schedule")
@@ -261,65 +219,25 @@ class Updates:
             told = self._watch.look(read_progress(installation), alive=now is not None)
             if told is not None:
                 self._publish(Event(EVENT, told, scope=ADMIN, drop_if_slow=True))
-            if now is None and pid is not None:
-                self._bury(pid)
-            pid = now
+            if now is not None:
+                pid = now
+            elif pid is not None and self._is_buried(pid):
+                pid = None
             closely = now is not None or self._running is not None
             with trio.move_on_after(WATCH_CLOSELY_S if closely else WATCH_EVERY_S):
                 await self._begun.wait()
             self._begun = trio.Event()
 
-    def _bury(self, pid: int) -> None:
-        """A child of the generation before, which is this process, would be a zombie until it ends."""
-        if pid > 0 and (self._running is None or self._running.pid != pid):
-            with suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
-
-    # --- what was found
-
-    def _valid(self) -> Found | None:
-        """Of this version and this channel; what another one found is of no use."""
-        found = self._found
-        if found is None or (found.current, found.channel) != (self._version, _channel(self._config())):
-            return None
-        return found
-
-    async def _recall(self) -> None:
-        kept = await self._facts.get(_FACT)
-        with suppress(ValueError, TypeError, KeyError, AttributeError):
-            told = orjson.loads(kept or b"")
-            self._found = Found(
-                int(told["at_ms"]),
-                str(told["current"]),
-                str(told["channel"]),
-                _text(told.get("latest")),
-                _text(told.get("notes")),
-                _text(told.get("command")),
-            )
-        found = self._valid()
-        if found is not None:
-            self._looked_at_ms = found.at_ms
-
-    def _tell_available(self) -> None:
-        payload: dict[str, object] = {"updateAvailable": self.available}
-        self._publish(Event("update.available", payload, drop_if_slow=True))
-
-
-def _standing(installation: Installation) -> dict[str, object | None]:
-    """What the files of the installation say."""
-    trial, last = read_trial(installation), read_last(installation)
-    progress = read_progress(installation) if updater_pid(installation) is not None else None
-    on_trial = trial is not None and not is_well(trial)
-    return {
-        "previous": installation.previous_version(),
-        "progress": progress.document() if progress is not None else None,
-        "trial": {"from": trial.from_version, "to": trial.to_version} if trial and on_trial else None,
-        "last": last.document() if last is not None else None,
-    }
-
-
-def _channel(config: Config) -> str:
-    return "stable" if config.update.channel == "stable" else "beta"
+    def _is_buried(self, pid: int) -> bool:
+        """A child of the generation before, which is this process, would be a zombie until it ends. It lets
+        go of its lock before it has ended: false until then.
+        """
+        if pid <= 0 or (self._running is not None and self._running.pid == pid):
+            return True
+        try:
+            return os.waitpid(pid, os.WNOHANG) != (0, 0)
+        except ChildProcessError:
+            return True
 
 
 def _text(value: object) -> str | None:

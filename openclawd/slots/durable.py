@@ -11,6 +11,13 @@ from openclawd.config.atomic import sync_folder
 MODE: Final = 0o644
 
 
+def for_all() -> None:
+    """Let what this process makes be read by everybody, as far as it does not say otherwise: root's own
+    umask(2), or a unit's, would close an installation to the service that runs it.
+    """
+    os.umask(0o022)
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Put `data` in the place of `path`; on the disk when this returns. Raises OSError."""
     replace(path, data, durable=True)
@@ -30,6 +37,20 @@ def replace(path: Path, data: bytes, *, durable: bool) -> None:
             file.flush()
             os.fsync(file.fileno())
     beside.replace(path)
+
+
+def sync_tree(folder: Path) -> None:
+    """All of it on the disk: a name that is there after a power cut must not lead to empty files."""
+    for path, _, files in os.walk(folder):
+        for name in files:
+            file = Path(path, name)
+            if not file.is_symlink():
+                descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+        sync_folder(Path(path))
 
 
 def remove_durably(path: Path) -> None:

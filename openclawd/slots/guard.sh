@@ -24,7 +24,7 @@ trial=$root/update/trial
 system_path=${PATH:+$PATH:}/usr/bin:/bin:/usr/sbin:/sbin
 
 say() {
-    echo "openclawd guard: $*" >&2
+    printf 'openclawd guard: %s\n' "$*" >&2
 }
 
 # Whether a version could be executed. An empty file could, too: a shell takes it for a script that is well.
@@ -55,6 +55,20 @@ read_trial() {
         *) starts=0 ;;
     esac
     is_version "$from" && is_version "$to" && [ "$from" != "$to" ]
+}
+
+# What a judge who may not write here has left: that the version is well, or why it is not. Those are the words
+# of the service's user, for root's terminal.
+read_word() {
+    told='' against=''
+    if [ -n "$word" ] && [ -f "$word" ] && IFS= read -r told <"$word"; then
+        case $told in
+            "$to $began "*[![:print:]]*) against='it was judged not to be well' ;;
+            "$to $began "?*) against=${told#"$to $began "} ;;
+        esac
+    else
+        told=''
+    fi
 }
 
 # The version that `current` leads to, if it does.
@@ -90,7 +104,7 @@ set_aside() {
     {
         cat "$trial"
         echo "outcome=$1"
-        echo "reason=$2"
+        printf 'reason=%s\n' "$2"
         echo by=guard
         echo "at=$(date +%s)"
     } >"$root/update/.failed.guard" && mv -f "$root/update/.failed.guard" "$root/update/failed"
@@ -122,6 +136,11 @@ go_back() {
 start_judge() {
     (
         unset NOTIFY_SOCKET WATCHDOG_PID WATCHDOG_USEC LISTEN_PID LISTEN_FDS LISTEN_FDNAMES
+        # launchd kills a dead job's process group; the judge gets one of its own, where the shell can do so.
+        case ${XPC_SERVICE_NAME-} in
+            '' | 0 | application.*) ;;
+            *) set -m 2>/dev/null ;;
+        esac
         "$root/versions/$from/openclawd" update judge </dev/null >/dev/null 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
     )
 }
@@ -135,10 +154,13 @@ settle() {
     fi
     case $(current) in
         "$to")
-            if [ -n "$word" ] && [ -f "$word" ] && IFS= read -r told <"$word" && [ "$told" = "$to $began" ]; then
+            read_word
+            if [ "$told" = "$to $began" ]; then
                 keep
             elif ! runs "$root/current"; then
                 go_back 'its program is missing'
+            elif [ -n "$against" ]; then
+                go_back "$against"
             elif [ "$starts" = 0 ]; then
                 go_back "it ended before it was known to be well${ended:+ ($ended)}"
             elif write_starts "$((starts - 1))"; then
@@ -172,7 +194,7 @@ mend() {
             return
         fi
     done
-    say "there is no version of openclawd in $root/versions; install it again"
+    say "there is no version of openclawd in $root/versions"
     return 1
 }
 
@@ -206,6 +228,8 @@ stopped() {
 if [ -e "$trial" ] && [ -w "$root/update" ] && [ "${1-}" != stopped ]; then
     (
         PATH=$system_path
+        # What root writes here the gateway's own user must be able to read, whatever the unit says (UMask=).
+        umask 022
         settle "${1-}"
     )
 fi
@@ -215,6 +239,7 @@ case ${1-} in
         shift
         [ -e "$trial" ] || exit 0
         PATH=$system_path
+        umask 022
         stopped "$@"
         exit 0
         ;;
@@ -228,5 +253,6 @@ for each in "$root/current" "$root/previous"; do
         exec "$each/openclawd" "$@"
     fi
 done
-say "nothing can be started; install openclawd again"
-exit 1
+say 'nothing can be started; with the file that was downloaded: ./openclawd gateway install'
+# As a shell says it of a program that is not there.
+exit 127

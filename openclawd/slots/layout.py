@@ -13,6 +13,8 @@ renamed. `current` is changed by renaming a new link over it, so it leads somewh
 import os
 import re
 import shutil
+import stat
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
@@ -20,9 +22,7 @@ from typing import Final
 import attrs
 
 from openclawd.config.atomic import sync_folder
-
-KEEP: Final = 3
-"""So many slots are kept where the config does not say."""
+from openclawd.slots.executing import executables
 
 _PROGRAM: Final = "openclawd"
 _VERSIONS: Final = "versions"
@@ -129,8 +129,15 @@ class Installation:
         return self._leads_to(self.previous)
 
     def is_complete(self, version: str) -> bool:
-        """Whether there is such a slot with a program that can be executed."""
-        return is_version(version) and os.access(self.program(version), os.X_OK)
+        """Whether there is such a slot with a program that could be executed; the guard goes by the same."""
+        if not is_version(version):
+            return False
+        program = self.program(version)
+        try:
+            found = program.stat()
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size > 0 and os.access(program, os.X_OK)
 
     def slots(self) -> list[str]:
         """The versions that are here, in no order that means anything."""
@@ -152,7 +159,7 @@ class Installation:
             self._link(self.previous, version)
 
     def prune(self, keep: int, also: Collection[str] = ()) -> list[str]:
-        """Remove the oldest slots but `keep` of them, and unfinished ones; the versions that went.
+        """Remove the oldest slots but `keep` of them; the versions that went. The lock is held meanwhile.
 
         Never the current one, the previous one, those of `also` (a trial's), and what a process runs.
         """
@@ -163,21 +170,19 @@ class Installation:
         gone = [each for each in by_age if each not in kept]
         for version in gone:
             # Under another name first: half a slot must not look like a whole one.
-            aside = self.versions / f".{version}-gone"
-            shutil.rmtree(aside, ignore_errors=True)
-            self.slot(version).rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            self.slot(version).rename(self.versions / f".{version}-{os.urandom(4).hex()}-gone")
+        self.clear_away()
         return gone
+
+    def clear_away(self) -> None:
+        """Remove what is half made or half removed in `versions`. The lock is held meanwhile."""
+        for left in self.versions.glob(".*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def _running(self) -> Iterator[str]:
         """The versions that processes of this machine execute, as far as this user may see them."""
-        for process in Path("/proc").glob("[0-9]*/exe"):
-            try:
-                version = version_of_slot(process.readlink(), self)
-            except OSError:
-                continue
-            if version is not None:
-                yield version
+        versions = (version_of_slot(each, self) for each in executables())
+        yield from (each for each in versions if each is not None)
 
     def _leads_to(self, link: Path) -> str | None:
         try:
@@ -208,6 +213,11 @@ def installation_of(program: Path) -> Installation | None:
         return None
     found = Installation(slot.parent.parent)
     return found if found.current.is_symlink() else None
+
+
+def own_installation() -> Installation | None:
+    """The installation that this process runs from; None where it runs from none."""
+    return installation_of(Path(sys.executable)) if getattr(sys, "frozen", False) else None
 
 
 def version_of_slot(program: Path, installation: Installation) -> str | None:

@@ -114,7 +114,7 @@ class UpdateUnderWay(Exception):
     """Another process updates this installation; `pid` is what it says it is."""
 
     def __init__(self, pid: int | None) -> None:
-        super().__init__(f"an update is under way (process {pid})" if pid else "an update is under way")
+        super().__init__(f"An update is under way (process {pid})." if pid else "An update is under way.")
         self.pid = pid
 
 

@@ -48,7 +48,7 @@ class Trial:
     """How long it may take until it serves."""
 
     word: str | None = None
-    """Where a gateway that may not write here leaves its own word that it is well (`word_of`)."""
+    """Where who judges and may not write here leaves its word: `word_of`, or that and why it is not well."""
 
     others: Mapping[str, str] = attrs.field(factory=dict)
     """Keys of other versions, kept as they are."""

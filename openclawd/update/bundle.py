@@ -7,6 +7,7 @@ signatures expire as any do, so a bundle has a day by which it wants to be used.
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import IO, BinaryIO, Final
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
@@ -19,6 +20,8 @@ _SCHEME: Final = "bundle:"
 _CHUNK_BYTES: Final = 256 * 1024
 _MAX_FILES: Final = 10_000
 _NOT_FOUND: Final = 404
+# What tarfile makes of a damaged head: a size below nothing, or above all that there is.
+_BROKEN: Final = (tarfile.TarError, EOFError, ValueError, OverflowError, MemoryError)
 
 
 class Bundle:
@@ -31,11 +34,11 @@ class Bundle:
         self._members: dict[str, tarfile.TarInfo] = {}
         try:
             self._archive = tarfile.open(file, mode="r:")  # noqa: SIM115  closed by `close`
-        except (tarfile.TarError, OSError) as error:
+        except (*_BROKEN, OSError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no .tar"
-            raise CannotUpdate(f"{file} cannot be read: {why}") from error
+            raise CannotUpdate(f"{file} cannot be read: {why}", f"ls -l {quote(str(file))}") from error
         try:
-            self._read_names()
+            self._read_names(file.stat().st_size)
         except BaseException:
             self.close()
             raise
@@ -68,17 +71,22 @@ class Bundle:
         except (tarfile.TarError, OSError) as error:
             raise DownloadError(f"breaks off in {name}") from error
 
-    def _read_names(self) -> None:
+    def _read_names(self, length: int) -> None:
         try:
             for member in self._archive:
+                if not member.offset <= member.offset_data <= member.offset_data + member.size <= length:
+                    raise self._no_bundle(f"cannot be read to its end: {member.name!r} lies about its size")
                 if member.isreg() and not member.issparse():
                     self._members[member.name.removeprefix("./")] = member
                 if len(self._members) > _MAX_FILES:
-                    raise CannotUpdate(f"{self.name} is no bundle: it holds more than {_MAX_FILES} files")
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise CannotUpdate(f"{self.name} cannot be read to its end: {error}") from error
+                    raise self._no_bundle(f"is no bundle: it holds more than {_MAX_FILES} files")
+        except (*_BROKEN, OSError) as error:
+            raise self._no_bundle(f"cannot be read to its end: {error}") from error
         if "metadata/timestamp.json" not in self._members:
-            raise CannotUpdate(f"{self.name} is no bundle: it holds no signatures")
+            raise self._no_bundle("is no bundle: it holds no signatures")
+
+    def _no_bundle(self, why: str) -> CannotUpdate:
+        return CannotUpdate(f"{self.name} {why}", f"tar -tf {quote(self.name)}")
 
 
 class _Fetcher(FetcherInterface):

@@ -5,7 +5,6 @@ the one before, timestamps and snapshots never older than those seen, nothing ex
 what it leaves to its user: which places to ask, how large and slow they may be, and to make it last.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,10 +22,11 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
-from openclawd.config.atomic import sync_folder
+from openclawd.slots.durable import sync_tree
 from openclawd.update.places import MAX_METADATA_BYTES, Place, Told
 from openclawd.update.releases import Release, release_of
 from openclawd.update.staged import CannotUpdate
+from openclawd.update.trust import Trust
 
 # A few keys and signatures, and one line a file; the list of releases is the long one.
 _LIMITS: Final = UpdaterConfig(
@@ -37,6 +37,8 @@ _LIMITS: Final = UpdaterConfig(
     max_delegations=8,
 )
 _FOR_ALL: Final = 0o644
+UNFINISHED: Final = "tmp*"
+"""What TUF writes before it gives it its name (tempfile); only a dead process leaves any."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -68,7 +70,7 @@ class Found:
         raise _nobody(problems)
 
 
-def look(root: bytes, metadata: Path, places: Sequence[Place]) -> Found:
+def look(trust: Trust, metadata: Path, places: Sequence[Place]) -> Found:
     """Ask the places in their order. Raises CannotUpdate, and OSError.
 
     `metadata` is a folder of ours, and holds what was seen before: whoever shows less is not believed.
@@ -82,19 +84,20 @@ def look(root: bytes, metadata: Path, places: Sequence[Place]) -> Found:
                 place.metadata_url,
                 fetcher=place.fetcher,
                 config=_LIMITS,
-                bootstrap=root,
+                bootstrap=trust.root,
             )
         except RepositoryError as error:
             raise CannotUpdate(
-                f"the root of trust is no TUF root metadata that its own keys signed: {error}",
-                "openclawd config unset openclawd.update.root",
+                f"{trust.file} is no TUF root metadata that its own keys signed: {error}", trust.cure
             ) from error
         try:
             updater.refresh()
         except (DownloadError, RepositoryError) as error:
             problems.append((place, error))
             continue
-        _settle(metadata)
+        finally:
+            # Also what was seen before it came to an end.
+            _settle(metadata)
         others = (each for each in places if each is not place)
         return Found(tuple(_listed(metadata, place)), updater, (place, *others))
     raise _nobody(problems)
@@ -149,14 +152,9 @@ def _words(error: Exception) -> str:
 
 def _settle(folder: Path) -> None:
     """What was seen stays seen, also after a power cut, and may be read by the service's user."""
-    for path, _, files in os.walk(folder):
-        for name in files:
-            file = Path(path, name)
-            if not file.is_symlink():
-                descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    os.fchmod(descriptor, _FOR_ALL)
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
-        sync_folder(Path(path))
+    for left in folder.glob(UNFINISHED):
+        left.unlink()
+    for file in folder.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            file.chmod(_FOR_ALL)
+    sync_tree(folder)

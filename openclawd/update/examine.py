@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 import trio
@@ -18,8 +19,8 @@ from openclawd.update.staged import CannotUpdate, Staged
 
 # It starts within half a second; the first start of new files on a slow disk takes longer.
 _PATIENCE_S: Final = 30.0
-# A large database is copied and migrated.
-_CHECK_PATIENCE_S: Final = 300.0
+# A large database is copied and migrated, for some seconds (store/trial.py).
+_CHECK_PATIENCE_S: Final = 60.0
 
 
 def examine(staged: Staged, environ: Mapping[str, str], state: Path) -> None:
@@ -30,9 +31,11 @@ def examine(staged: Staged, environ: Mapping[str, str], state: Path) -> None:
     said = _version(program)
     if said.split()[:2] != ["openclawd", staged.version]:
         raise CannotUpdate(
-            f"{program} says that it is {said!r}, not {staged.version}", "openclawd update run"
+            f"{program} says that it is {said!r}, not {staged.version}",
+            # What has a slot is not fetched again.
+            f"To have it anew: rm -r {quote(str(staged.folder))}",
         )
-    problem = trio.run(_check, program, environ, _owner(state))
+    problem = trio.run(_check, program, environ, owner_of(state))
     if problem is not None:
         raise CannotUpdate(f"{staged.version} could not serve here: {problem}", f"{program} gateway check")
 
@@ -42,7 +45,7 @@ async def _check(program: Path, environ: Mapping[str, str], user: tuple[int, int
     return await preflight(words, {}, timeout_s=_CHECK_PATIENCE_S, environ=environ, user=user)
 
 
-def _owner(state: Path) -> tuple[int, int] | None:
+def owner_of(state: Path) -> tuple[int, int] | None:
     """Whom root asks it as, where root has not the state itself."""
     if os.geteuid() != 0 or not state.exists() or state.stat().st_uid == 0:
         return None
@@ -51,6 +54,7 @@ def _owner(state: Path) -> tuple[int, int] | None:
 
 def _version(program: Path) -> str:
     """What `--version` prints. Raises CannotUpdate where it prints nothing."""
+    again = f"{program} --version"
     try:
         ended = subprocess.run(  # noqa: S603  a program that was verified
             [program, "--version"],
@@ -63,10 +67,10 @@ def _version(program: Path) -> str:
             env=environment_of(os.environ),
         )
     except subprocess.TimeoutExpired as error:
-        raise CannotUpdate(f"{program} does not say its version within {_PATIENCE_S:g} s") from error
+        raise CannotUpdate(f"{program} does not say its version within {_PATIENCE_S:g} s", again) from error
     except OSError as error:
-        raise CannotUpdate(f"{program} cannot be run here: {error.strerror or error}") from error
+        raise CannotUpdate(f"{program} cannot be run here: {error.strerror or error}", again) from error
     if ended.returncode != 0:
         last = (ended.stderr.strip().splitlines() or [f"it ended with {ended.returncode}"])[-1]
-        raise CannotUpdate(f"{program} cannot be run here: {last}")
+        raise CannotUpdate(f"{program} cannot be run here: {last}", again)
     return ended.stdout.strip()

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 import attrs
@@ -14,9 +15,9 @@ from openclawd.config.model import Config
 from openclawd.slots.layout import Installation
 from openclawd.slots.progress import Phase, Progress
 from openclawd.update.bundle import Bundle
-from openclawd.update.client import Found, look
+from openclawd.update.client import UNFINISHED, Found, look
 from openclawd.update.places import Place
-from openclawd.update.releases import Channel, Release, named, newest, this_host
+from openclawd.update.releases import Channel, Release, named, newest, passed_over, this_host
 from openclawd.update.space import require_space
 from openclawd.update.staged import CannotUpdate, Staged, Tell
 from openclawd.update.trust import BUILT_IN, Trust, trust_of
@@ -24,14 +25,18 @@ from openclawd.update.unpack import unpack
 from openclawd.update.web import WebPlace
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_MISPLACED: Final = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
 
 
 @attrs.frozen
 class Latest:
-    """What a look at the releases has found: `release` is None where nothing is newer."""
+    """What a look at the releases has found: `release` is None where nothing is newer that fits; `unfit` is
+    what is newer still, and why it is not for this machine.
+    """
 
     channel: Channel
     release: Release | None
+    unfit: tuple[Release, str] | None
 
 
 def fetch(
@@ -53,7 +58,7 @@ def fetch(
     trust = trust_of(installation, config, config_file, built_in=built_in)
     try:
         with _places(trust, bundle) as places:
-            found = look(trust.root, installation.metadata, places)
+            found = look(trust, installation.metadata, places)
             release = _chosen(found, config, wanted, current)
             if release is None:
                 return None
@@ -61,7 +66,7 @@ def fetch(
                 _stage(found, release, installation, tell)
             return Staged(release.version, installation.slot(release.version))
     except OSError as error:
-        raise _cannot(error, installation.root) from error
+        raise _cannot(error, installation) from error
 
 
 def latest(
@@ -79,11 +84,14 @@ def latest(
         try:
             # Whoever looks may not be the one who may write there, and somebody may be updating.
             if installation is not None and installation.metadata.is_dir():
-                shutil.copytree(installation.metadata, metadata, symlinks=True)
-            found = look(trust.root, metadata, places)
+                unfinished = shutil.ignore_patterns(UNFINISHED)
+                shutil.copytree(installation.metadata, metadata, symlinks=True, ignore=unfinished)
+            found = look(trust, metadata, places)
         except (OSError, shutil.Error) as error:
-            raise CannotUpdate(f"{folder} cannot be used: {error}") from error
-    return Latest(channel_of(config), _chosen(found, config, None, current))
+            raise CannotUpdate(f"{folder} cannot be used: {error}", f"df -h {Path(folder).parent}") from error
+    channel, host = channel_of(config), this_host()
+    chosen = newest(found.releases, host, channel, current)
+    return Latest(channel, chosen, passed_over(found.releases, host, channel, current, chosen))
 
 
 def channel_of(config: Config) -> Channel:
@@ -108,7 +116,7 @@ def _stage(found: Found, release: Release, installation: Installation, tell: Tel
     shutil.rmtree(installation.download, ignore_errors=True)
     installation.download.mkdir(mode=0o755, parents=True)
     try:
-        archive = installation.download / Path(release.path).name
+        archive = installation.download / f"{release.version}.tar.gz"
         at(Phase.DOWNLOADING, 0, release.length)
         found.download(release, archive, lambda done: at(Phase.DOWNLOADING, done, release.length))
         at(Phase.UNPACKING, 0, release.unpacked_bytes)
@@ -140,8 +148,14 @@ def _places(trust: Trust, bundle: Path | None) -> Iterator[list[Place]]:
     yield [WebPlace(url) for url in trust.urls]
 
 
-def _cannot(error: OSError, root: Path) -> CannotUpdate:
+def _cannot(error: OSError, installation: Installation) -> CannotUpdate:
+    root, seen = installation.root, installation.metadata
+    named = Path(str(error.filename or root))
+    if error.errno in _MISPLACED and seen in (named, *named.parents):
+        return CannotUpdate(
+            f"{seen}, where the signatures are that were seen, is not as an update leaves it",
+            f"They are fetched anew after: rm -r {quote(str(seen))}",
+        )
     if error.errno in _FULL:
         return CannotUpdate(f"the disk of {root} is full", f"Make room there, and look again: df -h {root}")
-    where = error.filename or root
-    return CannotUpdate(f"{where}: {error.strerror or error}", f"ls -ld {root}")
+    return CannotUpdate(f"{named}: {error.strerror or error}", f"ls -ld {root}")

@@ -59,7 +59,7 @@ class Release:
             return f"it needs glibc {self.glibc}, and this system has another C library"
         if self.glibc is not None and host.glibc is not None and Version(host.glibc) < Version(self.glibc):
             return f"it needs glibc {self.glibc}, and this system has {host.glibc}"
-        if self.minimum is not None and current is not None and Version(current) < Version(self.minimum):
+        if self.minimum is not None and current is not None and not _is_at_least(current, self.minimum):
             return f"it can only follow {self.minimum} or newer, and {current} is installed"
         return None
 
@@ -115,6 +115,24 @@ def newest(releases: Iterable[Release], host: Host, channel: Channel, current: s
     return max(fitting, key=lambda each: (Version(each.version), each.channel == "stable"), default=None)
 
 
+def passed_over(
+    releases: Iterable[Release], host: Host, channel: Channel, current: str | None, chosen: Release | None
+) -> tuple[Release, str] | None:
+    """The newest for this kind of machine that is newer than `chosen` (or `current`), and why it does not
+    fit; None where there is none. Without it a machine that is left behind would not hear of it.
+    """
+    than = current if chosen is None else chosen.version
+    newer = [
+        (each, why_not)
+        for each in releases
+        if each.channel in _CHANNELS[channel]
+        and (each.system, each.machine) == (host.system, host.machine)
+        and (why_not := each.misfit(host, current)) is not None
+        and (than is None or is_newer(each.version, than))
+    ]
+    return max(newer, key=lambda pair: Version(pair[0].version), default=None)
+
+
 def named(releases: Iterable[Release], host: Host, wanted: str, current: str | None) -> Release:
     """The version that was asked for, of any channel, older than `current` or not. Raises CannotUpdate."""
     there = [each for each in releases if each.version == wanted]
@@ -132,6 +150,11 @@ def named(releases: Iterable[Release], host: Host, wanted: str, current: str | N
 def is_newer(version: str, than: str) -> bool:
     """Whether one comes after the other (PEP 440); what cannot be compared is not."""
     return _is_comparable(version) and _is_comparable(than) and Version(version) > Version(than)
+
+
+def _is_at_least(version: str, least: str) -> bool:
+    """A build that somebody has named in their own way is not."""
+    return _is_comparable(version) and Version(version) >= Version(least)
 
 
 def _is_comparable(version: str) -> bool:

@@ -7,6 +7,7 @@ process, the gateway, the power), whoever starts the gateway finds it: the guard
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import attrs
@@ -230,5 +231,7 @@ class Updater:
     def _failed(self, current: str, wanted: str, reason: str) -> None:
         now_ms = int(time.time() * 1000)
         outcome = Outcome(current, wanted, "failed", now_ms, "updater", reason)
-        write_outcome(self.installation, outcome)
+        # On a disk that is full the reason is told all the same.
+        with suppress(OSError):
+            write_outcome(self.installation, outcome)
         self._ended(outcome)

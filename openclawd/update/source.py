@@ -15,6 +15,7 @@ from openclawd.daemon.image import environment_of
 from openclawd.slots.layout import Installation, installation_of
 
 _NAME: Final = "openclawd"
+_WHEEL: Final = f"./{_NAME}-VERSION-py3-none-any.whl"
 _PATIENCE_S: Final = 10.0
 
 Kind = Literal["installation", "file", "deb", "pipx", "uv", "pip", "source"]
@@ -66,13 +67,14 @@ def source_of(program: Program) -> Source:
     """How a program came here. May ask dpkg."""
     if program.is_frozen:
         return _of_frozen(program.executable)
+    by_file = _came_as_file(program.package)
     if (program.prefix / "pipx_metadata.json").is_file():
-        return Source("pipx", f"pipx upgrade {_NAME}")
+        return Source("pipx", f"pipx install --force {_WHEEL}" if by_file else f"pipx upgrade {_NAME}")
     if (program.prefix / "uv-receipt.toml").is_file():
-        return Source("uv", f"uv tool upgrade {_NAME}")
+        return Source("uv", f"uv tool install --force {_WHEEL}" if by_file else f"uv tool upgrade {_NAME}")
     if _is_installed(program.package):
         python = shlex.quote(str(program.executable))
-        return Source("pip", f"{python} -m pip install --upgrade {_NAME}")
+        return Source("pip", f"{python} -m pip install --upgrade {_WHEEL if by_file else _NAME}")
     return Source("source", f"git -C {shlex.quote(str(program.package.parent))} pull")
 
 
@@ -101,16 +103,28 @@ def _has_dpkg(executable: Path) -> bool:
 
 def _is_installed(package: Path) -> bool:
     """Whether these modules are what pip has put there, and not a folder that it only points to."""
-    try:
-        found = importlib.metadata.distribution(_NAME)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    if Path(str(found.locate_file(_NAME))).resolve() != package:
-        return False
-    told = found.read_text("direct_url.json")
+    found = _distribution(package)
+    told = found.read_text("direct_url.json") if found is not None else None
     if told is None:
-        return True
+        return found is not None
     try:
         return not orjson.loads(told).get("dir_info", {}).get("editable", False)
     except (ValueError, AttributeError):
         return True
+
+
+def _came_as_file(package: Path) -> bool:
+    """Whether it was installed from a file (packaging.python.org, direct-url): what an index has by this name
+    need not be ours.
+    """
+    found = _distribution(package)
+    return found is not None and found.read_text("direct_url.json") is not None
+
+
+def _distribution(package: Path) -> importlib.metadata.Distribution | None:
+    """What pip knows of these modules."""
+    try:
+        found = importlib.metadata.distribution(_NAME)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return found if Path(str(found.locate_file(_NAME))).resolve() == package else None

@@ -11,7 +11,7 @@ from openclawd.slots.progress import Progress
 class CannotUpdate(Exception):
     """There will be no update, and nothing has changed: why, in words, and the one command that helps."""
 
-    def __init__(self, reason: str, cure: str | None = None) -> None:
+    def __init__(self, reason: str, cure: str) -> None:
         super().__init__(reason)
         self.reason = reason
         self.cure = cure

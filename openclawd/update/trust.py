@@ -9,6 +9,7 @@ that user's, and must not decide what the owner runs. There `<root>/trust/` says
 import os
 import stat
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 import attrs
@@ -29,10 +30,15 @@ _MAX_BYTES: Final = 128 * 1024
 
 @attrs.frozen(eq=False, repr=False)
 class Trust:
-    """`root`: the metadata to begin with. `urls`: repositories, each with metadata/ and targets/ below it."""
+    """`root`: the metadata to begin with. `urls`: repositories, each with metadata/ and targets/ below it.
+
+    `file`: where `root` is from; `cure`: what to do where that turns out to be no root.
+    """
 
     root: bytes
     urls: tuple[str, ...]
+    file: Path
+    cure: str
 
 
 def trust_of(
@@ -49,11 +55,19 @@ def trust_of(
     for file in [own] if own is not None else [folder / ROOT_FILE for folder in folders]:
         root = _read(file, missing_is_fine=own is None)
         if root is not None:
-            return Trust(root, tuple(urls))
+            return Trust(root, tuple(urls), file, _cure(file, own, built_in))
     raise CannotUpdate(
         "this openclawd was built without the keys of its releases, so it can verify none",
         "openclawd config set openclawd.update.root FILE",
     )
+
+
+def _cure(file: Path, own: Path | None, built_in: Path) -> str:
+    if file == own:
+        return "openclawd config unset openclawd.update.root"
+    if file.parent == built_in:
+        return "openclawd config set openclawd.update.root FILE"
+    return f"sudo install -D -m 644 root.json {quote(str(file))}"
 
 
 def _first_urls(folders: list[Path]) -> tuple[str, ...]:
@@ -74,7 +88,7 @@ def _urls(file: Path, data: bytes) -> tuple[str, ...]:
             return tuple(urls)
     except (ValueError, TypeError, KeyError):
         pass
-    raise CannotUpdate(f'{file} is not like {{"urls": ["https://host/path"]}}')
+    raise CannotUpdate(f'{file} is not like {{"urls": ["https://host/path"]}}', f"cat {quote(str(file))}")
 
 
 def _require_same_owner(file: Path, installation: Installation) -> None:
@@ -106,4 +120,6 @@ def _read(file: Path, *, missing_is_fine: bool) -> bytes | None:
             f"openclawd.update.root: there is no {file}", "openclawd config unset openclawd.update.root"
         ) from None
     except OSError as error:
-        raise CannotUpdate(f"{file} cannot be read: {error.strerror}") from error
+        raise CannotUpdate(
+            f"{file} cannot be read: {error.strerror}", f"ls -ld {quote(str(file))}"
+        ) from error

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final, TypeVar
 
 from openclawd.config.atomic import sync_folder
+from openclawd.slots.durable import sync_tree
 from openclawd.slots.layout import Installation
 from openclawd.update.staged import CannotUpdate
 
@@ -24,7 +25,7 @@ PROGRAM: Final = "openclawd"
 BLOCK_BYTES: Final = 4096
 """A file takes whole blocks of a disk: `unpackedBytes` counts them, and one for each folder and link."""
 
-# In `versions`, a name that is nobody else's; whoever holds the lock of the updater may remove it.
+# In `versions`, a name that is nobody else's.
 _BEGUN: Final = ".unpacking-"
 _CHUNK_BYTES: Final = 256 * 1024
 _MAX_ENTRIES: Final = 20_000
@@ -45,11 +46,11 @@ def unpack(
     archive: Path, installation: Installation, version: str, unpacked_bytes: int, told: Told = lambda _: None
 ) -> Path:
     """Make the slot of `version`; its folder. `unpacked_bytes` is how large it may be; `told`
-    is called with the bytes written so far. Raises CannotUpdate for an archive that is no good; OSError.
+    is called with the bytes written so far. The lock of the installation is held meanwhile. Raises
+    CannotUpdate for an archive that is no good; OSError.
     """
     installation.versions.mkdir(mode=0o755, exist_ok=True)
-    for left in installation.versions.glob(f"{_BEGUN}*"):
-        shutil.rmtree(left, ignore_errors=True)
+    installation.clear_away()
     begun = installation.versions / f"{_BEGUN}{version}-{os.urandom(4).hex()}"
     begun.mkdir(mode=_TO_RUN)
     begun.chmod(_TO_RUN)
@@ -57,7 +58,7 @@ def unpack(
         with gzip.open(archive) as plain:
             _Slot(begun, unpacked_bytes, told).fill(_Bounded(plain, 2 * unpacked_bytes + _CHUNK_BYTES))
         _require_program(begun)
-        _settle(begun)
+        sync_tree(begun)
         slot = installation.slot(version)
         if slot.exists():
             # One that cannot run (or it would not be fetched), so nobody runs it.
@@ -198,18 +199,3 @@ def _require_program(slot: Path) -> None:
     program = slot / PROGRAM
     if program.is_symlink() or not program.is_file() or not os.access(program, os.X_OK):
         raise _Unfit(f"there is no program {PROGRAM} in it")
-
-
-def _settle(folder: Path) -> None:
-    """All of it on the disk: a name that is there after a power cut must not lead to empty files."""
-    for path, _, files in os.walk(folder):
-        for name in files:
-            file = Path(path, name)
-            if file.is_symlink():
-                continue
-            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        sync_folder(Path(path))

@@ -52,7 +52,8 @@ def confirm(installation: Installation, trial: Trial, *, keep: int) -> Outcome:
     """The new version stays. Raises OSError."""
     outcome = _outcome(trial, "confirmed")
     if not may_write(installation):
-        return _give_word(trial, outcome)
+        _give_word(trial, trial.word_of)
+        return attrs.evolve(outcome, by="gateway")
     installation.set_previous(trial.from_version)
     write_outcome(installation, outcome)
     clear_trial(installation)
@@ -68,13 +69,20 @@ def confirm(installation: Installation, trial: Trial, *, keep: int) -> Outcome:
 def roll_back(installation: Installation, trial: Trial, reason: str) -> Outcome:
     """The old version is the current one again; whoever runs has to be told yet (`bring_back`). Raises
     OSError: then the trial goes on, and ends with the next start.
+
+    Where this user decides nothing, whoever starts the gateway as root does so, for this reason.
     """
     outcome = _outcome(trial, "rolled-back", reason)
-    if may_write(installation):
-        installation.swap(trial.from_version)
-        write_failed(installation, trial, reason, "updater")
-        clear_trial(installation)
-        write_outcome(installation, outcome)
+    if not may_write(installation):
+        with suppress(OSError):
+            _give_word(trial, f"{trial.word_of} {' '.join(reason.split())}")
+        return outcome
+    installation.swap(trial.from_version)
+    # Whoever runs as its owner could have changed it.
+    adopt_guard(installation, trial.from_version)
+    write_failed(installation, trial, reason, "updater")
+    clear_trial(installation)
+    write_outcome(installation, outcome)
     return outcome
 
 
@@ -120,10 +128,9 @@ def bring_back(gateway: Gateway, trial: Trial, clock: Clock) -> bool:
     return serves(_COME_BACK_S / 2) or (gateway.start() and serves(_COME_BACK_S))
 
 
-def _give_word(trial: Trial, outcome: Outcome) -> Outcome:
+def _give_word(trial: Trial, word: str) -> None:
     if trial.word is not None:
-        write_durably(Path(trial.word), f"{trial.word_of}\n".encode())
-    return attrs.evolve(outcome, by="gateway")
+        write_durably(Path(trial.word), f"{word}\n".encode())
 
 
 def _outcome(trial: Trial, end: End, reason: str | None = None) -> Outcome:

@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import shutil
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -160,8 +162,8 @@ def test_without_any_version_it_says_so_and_fails(tmp_path: Path, shell: list[st
     for version in (OLD, NEW):
         found.program(version).unlink()
     ended = guard(found, shell=shell)
-    assert ended.returncode == 1
-    assert "install openclawd again" in ended.stderr
+    assert ended.returncode == 127
+    assert ended.stderr.endswith("openclawd gateway install\n")
 
 
 @SHELLS
@@ -185,6 +187,29 @@ def test_the_word_about_another_trial_ends_nothing(tmp_path: Path, shell: list[s
     write_trial(found, trial(starts=0, word=str(word)))
     word.write_text(f"{NEW} 1\n")
     assert guard(found, shell=shell).stdout == f"{OLD}\n"
+
+
+@SHELLS
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("for 5 s: a\\n'b' (503)", "for 5 s: a\\n'b' (503)"),
+        ("\x1b]0;root\x07", "it was judged not to be well"),
+    ],
+)
+@pytest.mark.parametrize("starts", [0, 1])
+def test_why_it_is_not_well_by_the_word_of_its_judge_is_the_reason(
+    tmp_path: Path, shell: list[str], said: str, reason: str, starts: int
+) -> None:
+    found = installation(tmp_path, NEW)
+    word = tmp_path / "word"
+    asked = trial(starts=starts, word=str(word))
+    write_trial(found, asked)
+    word.write_text(f"{asked.word_of} {said}\n")
+    assert guard(found, shell=shell).stdout == f"{OLD}\n"
+    last = read_last(found)
+    assert last is not None
+    assert (last.end, last.reason) == ("rolled-back", reason)
 
 
 def test_a_judge_of_the_old_version_is_started_beside_the_new_one(tmp_path: Path) -> None:
@@ -350,3 +375,41 @@ def test_an_unknown_version_has_no_name_that_the_guard_would_take(tmp_path: Path
     found = installation(tmp_path)
     with pytest.raises(ValueError, match="no version"):
         add_version(found, "../x")
+
+
+@SHELLS
+def test_what_it_writes_the_service_s_own_user_can_read(tmp_path: Path, shell: list[str]) -> None:
+    """The system's unit has UMask=0077; whom the file is closed to does not know that it is on trial."""
+    found = installation(tmp_path, NEW)
+    write_trial(found, trial(starts=1))
+    found.program(NEW).write_text("#!/bin/sh\numask\n")
+    before = os.umask(0o077)
+    try:
+        assert guard(found, shell=shell).stdout.strip()[-3:] == "077"
+        assert stat.S_IMODE(found.trial.stat().st_mode) == 0o644
+        guard(found, shell=shell)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(found.failed.stat().st_mode) == 0o644
+
+
+def test_under_launchd_the_judge_does_not_end_with_the_gateways_process_group(tmp_path: Path) -> None:
+    """launchd.plist(5), AbandonProcessGroup: what is left of a dead job's group is killed. bash is what macOS
+    has for a shell.
+    """
+    found = installation(tmp_path, NEW)
+    groups = tmp_path / "groups"
+    for version in (OLD, NEW):
+        found.program(version).write_text(f'#!/bin/sh\necho "{version} $(ps -o pgid= -p $$)" >>{groups}\n')
+    write_trial(found, trial(starts=1))
+    bash = [str(shutil.which("bash")), "--posix"]
+    guard(
+        found,
+        shell=bash,
+        environment={"PATH": os.environ["PATH"], "XPC_SERVICE_NAME": "ai.openclawd.gateway"},
+    )
+    deadline_s = time.monotonic() + 20
+    while len(lines := groups.read_text().split()) < 4:
+        assert time.monotonic() < deadline_s, lines
+    by_version = dict(zip(lines[::2], lines[1::2], strict=True))
+    assert by_version[OLD] != by_version[NEW]

@@ -26,7 +26,7 @@ from openclawd.slots.trial import (
     write_failed,
     write_outcome,
 )
-from tests.slots.installed import NEW, OLD, installation, trial
+from tests.slots.installed import NEW, OLD, add_version, installation, trial
 
 VERSIONS = st.from_regex(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,20}", fullmatch=True)
 WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20)
@@ -94,6 +94,10 @@ def test_slots_that_are_not_complete_are_none(tmp_path: Path) -> None:
     found = installation(tmp_path)
     (found.versions / ".0.8.0-1234").mkdir()
     (found.versions / "0.9.0").mkdir()
+    # A shell would take an empty program for a script that is well, and a folder can be "executed".
+    add_version(found, "0.9.1")
+    found.program("0.9.1").write_text("")
+    (found.versions / "0.9.2" / "openclawd").mkdir(parents=True)
     assert found.slots() == [OLD, NEW]
 
 
@@ -105,6 +109,14 @@ def test_the_oldest_slots_go_and_those_that_are_needed_stay(tmp_path: Path) -> N
     assert found.prune(3) == ["3"]
     assert found.slots() == ["1", "2", "4"]
     assert found.prune(0, also=["4"]) == []
+
+
+def test_what_a_crash_left_half_made_or_half_removed_goes_with_the_oldest_slots(tmp_path: Path) -> None:
+    found = installation(tmp_path)
+    for left in (".unpacking-0.8.0-12ab", ".0.8.0-12ab", ".0.1.0-12ab-gone"):
+        (found.versions / left / "_internal").mkdir(parents=True)
+    assert found.prune(3) == []
+    assert sorted(each.name for each in found.versions.iterdir()) == [OLD, NEW]
 
 
 def test_the_latest_outcome_counts_whoever_wrote_it(tmp_path: Path) -> None:

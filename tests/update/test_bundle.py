@@ -85,6 +85,28 @@ def test_an_archive_of_a_program_is_no_bundle(tmp_path: Path) -> None:
         Bundle(write_archive(tmp_path / "x.tar.gz", [file("top/openclawd")]))
 
 
+# Of a size that is none, tarfile makes many things: an endless circle among them.
+LIES = (b"\xff" * 10 + b"\xfc\0", b"\xff" * 12, b"77777777777\0", b"\x80" + b"\xff" * 11, b"-0000001000\0")
+
+
+@pytest.mark.parametrize("size", LIES)
+@pytest.mark.parametrize("number", [0, 1, -1])
+def test_a_head_that_lies_about_its_size_ends_it(
+    releases: Releases, tmp_path: Path, size: bytes, number: int
+) -> None:
+    write_bundle(releases.repository, "1.0.0", bad := tmp_path / "x.tar")
+    with tarfile.open(bad) as archive:
+        at = archive.getmembers()[number].offset_data - tarfile.BLOCKSIZE
+    data = bytearray(bad.read_bytes())
+    head = data[at : at + tarfile.BLOCKSIZE]
+    head[124:136], head[148:156] = size, b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    data[at : at + tarfile.BLOCKSIZE] = head
+    bad.write_bytes(data)
+    with pytest.raises(CannotUpdate, match="cannot be read"):
+        Bundle(bad)
+
+
 def test_one_that_is_not_there_is_named(host: UpdatingHost, tmp_path: Path) -> None:
     with pytest.raises(CannotUpdate, match=r"nothing\.tar cannot be read: No such file"):
         host.fetch(bundle=tmp_path / "nothing.tar")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from openclawd.slots.layout import Installation
 from openclawd.slots.progress import Phase
 from openclawd.update.fetch import _cannot
 from openclawd.update.releases import Host
@@ -189,20 +190,17 @@ def test_metadata_that_a_power_cut_emptied_is_fetched_anew(
     assert host.fetch(server.url) is not None
 
 
-def test_what_was_seen_can_be_read_by_the_service(server: WebServer, host: UpdatingHost) -> None:
-    host.fetch(server.url)
-    files = [file for file in host.installation.metadata.rglob("*.json") if file.is_file()]
-    assert {file.stat().st_mode & 0o777 for file in files} == {0o644}
-
-
-def test_a_folder_that_cannot_be_used_is_named(server: WebServer, host: UpdatingHost) -> None:
-    host.installation.metadata.write_text("")
-    with pytest.raises(CannotUpdate, match="metadata: "):
+def test_a_folder_that_cannot_be_used_is_named(
+    releases: Releases, server: WebServer, host: UpdatingHost
+) -> None:
+    releases.release("1.1.0")
+    host.installation.download.write_text("")
+    with pytest.raises(CannotUpdate, match="download: "):
         host.fetch(server.url)
 
 
 def test_a_full_disk_is_called_so(tmp_path: Path) -> None:
-    said = _cannot(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x"), tmp_path)
+    said = _cannot(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "x"), Installation(tmp_path))
     assert said.reason == f"the disk of {tmp_path} is full"
     assert said.cure is not None
     assert said.cure.endswith(f"df -h {tmp_path}")

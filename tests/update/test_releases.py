@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from openclawd.update.releases import Host, Release, is_newer, named, newest, release_of, this_host
+from openclawd.update.releases import (
+    Host,
+    Release,
+    is_newer,
+    named,
+    newest,
+    passed_over,
+    release_of,
+    this_host,
+)
 from openclawd.update.staged import CannotUpdate
 
 HOST = Host("linux", "x86_64", "2.31")
@@ -97,6 +106,17 @@ def test_an_older_c_library_gets_the_last_version_that_runs_on_it() -> None:
     assert found.version == "1.1.0"
 
 
+def test_a_machine_that_is_left_behind_hears_why() -> None:
+    there = [version("1.1.0"), version("1.2.0", glibc="2.40"), version("1.3.0", machine="aarch64")]
+    found = passed_over(there, HOST, "stable", "1.1.0", None)
+    assert found == (there[1], "it needs glibc 2.40, and this system has 2.31")
+
+
+def test_what_is_older_than_the_one_that_is_taken_is_not_worth_a_word() -> None:
+    old, new = version("1.2.0", glibc="2.40"), version("1.3.0")
+    assert passed_over([old, new], HOST, "stable", "1.0.0", new) is None
+
+
 def test_a_version_without_glibc_runs_anywhere() -> None:
     assert newest([version("1.1.0", glibc=None)], attrs.evolve(HOST, glibc=None), "stable", "1.0.0")
 
@@ -118,6 +138,11 @@ def test_a_version_that_cannot_follow_directly_is_reached_by_the_one_between() -
 def test_a_version_that_does_not_fit_says_why(release: Release, says: str) -> None:
     with pytest.raises(CannotUpdate, match=says):
         named([release], HOST, "2.0", "1.0.0")
+
+
+def test_what_runs_under_a_name_of_its_own_is_not_known_to_be_new_enough() -> None:
+    with pytest.raises(CannotUpdate, match=r"can only follow 1\.5 or newer, and my-build is installed"):
+        named([version("2.0", minimum="1.5")], HOST, "2.0", "my-build")
 
 
 def test_the_one_for_this_machine_says_why() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from openclawd.slots.guard import guard_text
 from openclawd.slots.layout import Installation
 from openclawd.slots.trial import Trial, read_last, read_trial, write_trial
 from openclawd.update.judge import Look
@@ -94,11 +95,28 @@ def test_without_a_supervisor_the_outcome_says_that_nobody_started_it(found: Ins
     assert found.current_version() == OLD
 
 
+def test_what_it_did_to_the_guard_is_undone(found: Installation) -> None:
+    def spoils_the_guard(_: World) -> Look:
+        if found.trial.exists():
+            found.guard.write_text("#!/bin/sh\nexit 1\n")
+        return Look(0, NEW, problems=("not ready (503)",))
+
+    own = found.slot(OLD) / "_internal" / "openclawd" / "slots" / "guard.sh"
+    own.parent.mkdir(parents=True)
+    own.write_text(guard_text())
+    here = world(found, spoils_the_guard)
+    outcome = here.updater().update(here.staged, None)
+    assert outcome is not None
+    assert not isinstance(outcome, Waiting)
+    assert outcome.end == "rolled-back"
+    assert (found.guard.read_text(), here.running) == (guard_text(), OLD)
+
+
 def test_one_that_cannot_serve_here_is_not_tried(found: Installation) -> None:
     here = world(found)
 
     def refuse(_: Staged) -> None:
-        raise CannotUpdate("its libraries are too new")
+        raise CannotUpdate("its libraries are too new", "ldd --version")
 
     updater = attrs.evolve(here.updater(), examine=refuse)
     with pytest.raises(CannotUpdate):
@@ -107,6 +125,19 @@ def test_one_that_cannot_serve_here_is_not_tried(found: Installation) -> None:
     assert last is not None
     assert (last.end, last.reason) == ("failed", "its libraries are too new")
     assert (found.current_version(), here.life, read_trial(found)) == (OLD, 1, None)
+
+
+def test_where_nothing_can_be_written_down_the_reason_is_told_all_the_same(found: Installation) -> None:
+    here = world(found)
+    # A folder cannot be replaced by a file, whoever tries.
+    found.last.mkdir()
+
+    def refuse(*_: object) -> None:
+        raise CannotUpdate("the disk is full", "df -h")
+
+    with pytest.raises(CannotUpdate, match="the disk is full"):
+        here.updater().update(refuse, None)
+    assert here.phases == ["checking", "failed"]
 
 
 def test_nothing_newer_is_no_update(found: Installation) -> None:

@@ -68,6 +68,27 @@ def test_modules_among_those_of_pip_are_pips(tmp_path: Path, monkeypatch: pytest
     )
 
 
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("pipx_metadata.json", "pipx install --force ./openclawd-VERSION-py3-none-any.whl"),
+        ("uv-receipt.toml", "uv tool install --force ./openclawd-VERSION-py3-none-any.whl"),
+        ("none", "/venv/bin/python -m pip install --upgrade ./openclawd-VERSION-py3-none-any.whl"),
+    ],
+)
+def test_what_came_as_a_file_is_not_looked_for_under_its_name_in_an_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, command: str
+) -> None:
+    package, told = tmp_path / "openclawd", tmp_path / "openclawd-1.0.0.dist-info"
+    package.mkdir()
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: openclawd\nVersion: 1.0.0\n")
+    (told / "direct_url.json").write_text('{"url": "file:///x.whl", "archive_info": {}}')
+    (tmp_path / file).write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert source_of(attrs.evolve(PYTHON, package=package, prefix=tmp_path)).command == command
+
+
 def test_a_tree_that_pip_only_points_to_is_a_source_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

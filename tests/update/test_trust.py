@@ -104,6 +104,19 @@ def test_a_program_that_was_built_without_keys_says_so(installation: Installatio
         trust_of(installation, config(), tmp_path / "none", built_in=tmp_path)
 
 
+def test_what_helps_where_the_root_is_none_depends_on_whose_it_is(
+    installation: Installation, built_in: Path, tmp_path: Path
+) -> None:
+    def cure(**root: Path) -> str:
+        return trust_of(installation, config(**root), tmp_path / "none", built_in=built_in).cure
+
+    assert cure() == "openclawd config set openclawd.update.root FILE"
+    assert cure(root=owned(tmp_path / "own.json")) == "openclawd config unset openclawd.update.root"
+    (installation.root / "trust").mkdir()
+    in_place = owned(installation.root / "trust" / "root.json")
+    assert cure() == f"sudo install -D -m 644 root.json {in_place}"
+
+
 def test_a_root_that_is_not_there_is_named(
     installation: Installation, built_in: Path, tmp_path: Path
 ) -> None:

@@ -145,5 +145,13 @@ def test_a_password_in_an_address_is_for_the_server_only(server: WebServer) -> N
     assert place.name == f"{server.url}/"
 
 
+def test_the_patience_for_metadata_is_for_what_it_may_be_large(server: WebServer) -> None:
+    """A mirror that drips holds up the next one, for as long as a file of that size takes, no longer."""
+    server.bad["timestamp.json"] = dripping(server.closing, b"")
+    place = WebPlace(server.url, SHORT)
+    with pytest.raises((SlowRetrievalError, DownloadError), match=r"16384 bytes in|broke off"):
+        place.fetcher.download_bytes(f"{place.metadata_url}timestamp.json", 16384)
+
+
 def test_patience_grows_with_the_file() -> None:
     assert Patience(grace_s=30, bytes_per_s=1000).for_bytes(5000) == 35
