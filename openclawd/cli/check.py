@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from openclawd.cli.finding import Finding
     from openclawd.config.settings import Flags
 
+# One that is well answers within milliseconds.
+_PATIENCE_MS: Final = 2_000
 _SECRETS: Final = ("token", "token_file", "password", "password_file")
 # The kernel allows no longer word on a command line (execve(2), MAX_ARG_STRLEN), and there are two.
 _MAX_STDIN_CHARS: Final = 512 * 1024
@@ -48,7 +50,7 @@ def _check(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print_findings(finding for finding, _ in found)
         print()
         mend = f"{len(bad)} thing{'s' * (len(bad) > 1)} to mend before a start."
-        print(mend if bad else "A gateway could start here.")
+        print(mend if bad else f"A gateway could start here.{_next(environ)}")
     # As the start would end, which stops at the first.
     return bad[0] if bad else ExitCode.OK
 
@@ -58,6 +60,7 @@ def _findings(
 ) -> "Iterator[tuple[Finding, ExitCode]]":
     """What was looked at, and the exit code that a start would end with because of it."""
     from openclawd.cli.finding import failed, ok
+    from openclawd.cli.service_user import become_owner
     from openclawd.daemon.program import import_everything
     from openclawd.daemon.refusal import StartRefused
 
@@ -74,9 +77,13 @@ def _findings(
     from openclawd.daemon.preflight import PORT_WORD
 
     asked_by_gateway = getattr(arguments, "secrets_from_stdin", False)
+    if not asked_by_gateway:
+        become_owner(environ)
     given = _given(sys.stdin.read(_MAX_STDIN_CHARS) if asked_by_gateway else "{}")
     port = given.get(PORT_WORD, "")
     listening = int(port) if port.isdecimal() else None
+    if not asked_by_gateway and arguments.port is None:
+        listening = _listening(environ)
     for each in check(
         _flags(arguments, given), environ, beside_running=asked_by_gateway, listening=listening
     ):
@@ -84,6 +91,35 @@ def _findings(
             yield ok(each.name, each.said), ExitCode.OK
         else:
             yield failed(each.name, each.problem, each.cure), each.exit_code
+
+
+def _listening(environ: Mapping[str, str]) -> int | None:
+    """The port of the gateway that runs here, which another one could not have: any other is to be free."""
+    from openclawd.cli.rpc import converse
+    from openclawd.cli.running import running_gateway
+    from openclawd.cli.target import local_socket
+    from openclawd.config.paths import resolve_paths
+    from openclawd.config.problems import ConfigError
+
+    try:
+        where = [*local_socket(resolve_paths(environ))]
+        port = converse(where, running_gateway, timeout_ms=_PATIENCE_MS).get("port") if where else None
+    except (ConfigError, Failure):
+        return None
+    return port if isinstance(port, int) else None
+
+
+def _next(environ: Mapping[str, str]) -> str:
+    """What may be wanted, now that nothing stands in its way."""
+    from openclawd.config.paths import resolve_paths
+    from openclawd.daemon.lock import running_pid
+    from openclawd.daemon.log_file import LOG_NAME
+
+    paths = resolve_paths(environ)
+    if running_pid(paths.lock_file) is not None:
+        return " With what has changed: openclawd gateway restart"
+    was_one = (paths.log_dir / LOG_NAME).exists()
+    return " Why the last one ended: openclawd logs -n 50" if was_one else ""
 
 
 def _given(as_json: str) -> Mapping[str, str]:

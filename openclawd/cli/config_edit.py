@@ -142,7 +142,11 @@ def _in_force(reloaded: Mapping[str, Any] | None) -> str:
     if not waiting:
         return "The running gateway goes by it."
     if reloaded.get("restarts"):
-        return f"The running gateway goes by it; it restarts for this: {', '.join(waiting)}."
+        keys = ", ".join(waiting)
+        return (
+            f"The running gateway goes by it; it is to restart for this: {keys}.\n"
+            "How that went: openclawd gateway status"
+        )
     return f"The running gateway goes by it, but for this until it restarts: {', '.join(waiting)}."
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # The link is useful without the answer, so a busy gateway is not waited for.
 _ASK_TIMEOUT_MS: Final = 1_000
+# Two addresses, each with its port.
+_SSH_CONNECTION: Final = 4
 
 
 def add_commands(families: Commands) -> None:
@@ -39,8 +41,10 @@ def _dashboard(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int
         print(page)
         if link.tls_fingerprint is not None:
             print(f"Certificate (SHA-256): {link.tls_fingerprint}")
-        if link.auth_mode == "password":
-            print("The page asks for the password.")
+        if link.asks_for is not None:
+            print(f"The page asks for the {link.asks_for}.")
+        if (way := tunnel(page, environ)) is not None:
+            print(f"From the machine that you sit at, first: {way}")
     if arguments.open:
         import webbrowser
 
@@ -49,12 +53,29 @@ def _dashboard(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int
     return ExitCode.OK
 
 
+def tunnel(page: str, environ: Mapping[str, str]) -> str | None:
+    """The command that brings a page of this machine alone to the one that this terminal is shown on by SSH
+    (ssh(1): SSH_CONNECTION is the client's address and port, then ours); None where there is no need.
+    """
+    from urllib.parse import urlsplit
+
+    place, connection = urlsplit(page), environ.get("SSH_CONNECTION", "").split()
+    if place.hostname not in {"127.0.0.1", "::1", "localhost"} or len(connection) != _SSH_CONNECTION:
+        return None
+    _, _, host, port = connection
+    user = f"{name}@" if (name := environ.get("SUDO_USER") or environ.get("USER")) else ""
+    option = "" if port == "22" else f"-p {port} "
+    return f"ssh {option}-L {place.port}:localhost:{place.port} {user}{host}"
+
+
 class Link(NamedTuple):
     """The link, with the token if there is one, and what else a person needs to know there."""
 
     url: str
     auth_mode: str
     tls_fingerprint: str | None
+    asks_for: str | None = None
+    """What the link does not hold and the page needs."""
 
 
 def page_link(environ: Mapping[str, str]) -> Link:
@@ -77,16 +98,20 @@ def page_link(environ: Mapping[str, str]) -> Link:
     host = running.get("address") or reachable_host(settings)
     fingerprint = _fingerprint(running, settings)
     page = page_url(host, port, settings.control_ui.base_path, tls=fingerprint is not None)
-    if auth_mode == "token":
+    asks_for = "password" if auth_mode == "password" else None
+    given_by = running.get("secretFlag")
+    if auth_mode == "token" and given_by and running.get("secretIsRight") is not True:
+        asks_for = f"token, which the gateway was started with ({given_by})"
+    elif auth_mode == "token":
         if not settings.token:
             raise Failure("There is no token yet; the gateway makes one.", cure="Start it: openclawd gateway")
         if running.get("secretIsRight") is False:
             from openclawd.cli.known_secret import why_wrong
 
-            said, cure = why_wrong(auth_mode, running)
+            said, cure = why_wrong(auth_mode)
             raise Failure(f"{said[:1].upper()}{said[1:]}.", cure=f"{cure[:1].upper()}{cure[1:]}")
         page += fragment(settings.token)
-    return Link(page, auth_mode, fingerprint)
+    return Link(page, auth_mode, fingerprint, asks_for)
 
 
 def _fingerprint(running: Mapping[str, Any], settings: "GatewaySettings") -> str | None:

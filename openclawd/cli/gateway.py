@@ -3,6 +3,7 @@
 import argparse
 import gc
 import json
+import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,6 +74,8 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    # A restart or a reload that is asked for already waits until somebody heeds it, and does not kill.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2))
     # Of every class with slots an unslotted twin is thrown away, two megabytes in all. One look at each new
     # object finds them; what lives is not looked at again while starting, which would cost a tenth of it.
     gc.set_threshold(10_000, 1_000, 1_000)

@@ -5,12 +5,17 @@ that somebody has edited, and restarts nothing that is as it should be.
 """
 
 import argparse
+import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from openclawd.cli.arguments import add_service
 from openclawd.cli.failure import Failure
 from openclawd.cli.output import print_facts, print_json
+
+if TYPE_CHECKING:
+    from openclawd.cli.service import Chosen
 
 _COMMAND: Final = "openclawd gateway install"
 
@@ -62,7 +67,9 @@ def _install(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.service import chosen, refuse_as_usage, said_plainly
     from openclawd.service.surroundings import obstacle
     from openclawd.service.systemd_service import SystemdService
+    from openclawd.slots.durable import for_all
 
+    for_all()
     for secret in ("token", "password"):
         if getattr(arguments, secret, None):
             raise refuse_as_usage(
@@ -75,6 +82,7 @@ def _install(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         raise refuse_as_usage(f"{_COMMAND}: --as goes with --system.", f"See: {_COMMAND} --help")
     if (advice := obstacle(asked.around, system=system)) is not None:
         raise Failure(advice.text, cure=advice.command)
+    _refuse_foreign_home(asked)
     report = _Report()
     with said_plainly():
         if isinstance(asked.service, SystemdService):
@@ -87,6 +95,19 @@ def _install(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             code = install_job(arguments, asked, asked.service, report.facts, report.note)
     _print(report, as_json=arguments.json)
     return code
+
+
+def _refuse_foreign_home(asked: "Chosen") -> None:
+    """`su` and sudo may leave the caller's HOME to the one who is called."""
+    from openclawd.service.program import home_of
+
+    home, user = home_of(asked.environ), asked.around.user
+    # Stays as it is for a user whom nobody has written down, as in a container.
+    own = Path(os.path.expanduser(f"~{user}"))  # noqa: PTH111
+    if asked.system or os.access(home, os.W_OK) or not (own.is_dir() and home.is_dir()):
+        return
+    if not own.samefile(home):
+        raise Failure(f"HOME is {home}, which is not {user}'s.", cure=f"HOME=~{user} {_COMMAND}")
 
 
 def _print(report: _Report, *, as_json: bool) -> None:

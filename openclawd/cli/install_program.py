@@ -1,6 +1,8 @@
 """Putting this program where the service starts it from, and saying so."""
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,18 +10,12 @@ from typing import Any, TypeAlias
 
 from openclawd.cli.failure import Failure, look_at, reason_of
 from openclawd.cli.output import shown
-from openclawd.cli.service import Chosen, refuse_as_usage
-from openclawd.service.install import InTheWay, link_command, place_program
-from openclawd.service.program import (
-    Program,
-    command_link,
-    default_root,
-    home_of,
-    is_on_path,
-    own_installation,
-)
+from openclawd.cli.service import Chosen, as_typed, refuse_as_usage
+from openclawd.service.install import InTheWay, NoPrograms, Placed, link_command, place_program
+from openclawd.service.program import Program, command_link, default_root, home_of, is_on_path
 from openclawd.service.self_unpack import AnotherBuild
-from openclawd.slots.layout import Installation
+from openclawd.slots.layout import Installation, own_installation
+from openclawd.slots.progress import UpdateUnderWay
 
 Facts: TypeAlias = dict[str, Any]
 Note: TypeAlias = Callable[[str, str], None]
@@ -45,18 +41,16 @@ def installation_for(arguments: argparse.Namespace, asked: Chosen, program: Prog
 
 
 def placed(installation: Installation, asked: Chosen, facts: Facts, note: Note) -> None:
-    """Have it there, and the command lead to it. Raises Failure, OSError."""
-    try:
-        done = place_program(installation)
-    except AnotherBuild as error:
-        raise Failure(
-            f"{error} A slot is never changed.",
-            cure=f"Take it away first: openclawd gateway uninstall && rm -r {shown(installation.root)}",
-        ) from error
-    facts["program"] = f"{shown(installation.slot(done.current))}{' (new)' if done.changed else ''}"
-    if done.current != done.version:
+    """Have it there, and the command lead to it. Raises Failure."""
+    done = _place(installation)
+    runs_this = done.current == done.version
+    new = " (new)" if done.changed and runs_this else ""
+    facts["program"] = f"{shown(installation.slot(done.current))}{new}"
+    if not runs_this:
+        older = "the older " if _is_older(done.version, done.current) else ""
         note(
-            f"{done.current} is installed here and goes on. This program is {done.version}; have it tried:",
+            f"{done.current} is installed here and goes on. This program is {older}{done.version}, and lies"
+            " beside it now. Have it tried:",
             f"{shown(installation.entry)} update run {done.version}",
         )
     link = command_link(home_of(asked.environ), system=asked.system)
@@ -74,3 +68,33 @@ def placed(installation: Installation, asked: Chosen, facts: Facts, note: Note) 
     facts["command"] = shown(link)
     if not is_on_path(link, asked.environ):
         note(f"{shown(link.parent)} is not in your PATH yet.", f'export PATH="{link.parent}:$PATH"')
+
+
+def _place(installation: Installation) -> Placed:
+    root = installation.root
+    elsewhere = f"Have it elsewhere: {as_typed()} --root DIR"
+    try:
+        return place_program(installation)
+    except UpdateUnderWay as error:
+        raise Failure(str(error), cure="How it fares: openclawd update status") from None
+    except AnotherBuild as error:
+        raise Failure(
+            f"{error} A slot is never changed.",
+            cure=f"Take it away first: openclawd gateway uninstall && rm -r {shown(root)}",
+        ) from error
+    except NoPrograms as error:
+        raise Failure(str(error), cure=elsewhere) from error
+    except OSError as error:
+        there = next(each for each in (root, *root.parents) if os.access(each, os.F_OK))
+        cure = elsewhere if error.errno == errno.EROFS else look_at(there, error)
+        said = f"The program cannot be put into {shown(root)}: {reason_of(error)}."
+        raise Failure(said, cure=cure) from error
+
+
+def _is_older(version: str, than: str) -> bool:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return Version(version) < Version(than)
+    except InvalidVersion:
+        return False

@@ -1,8 +1,6 @@
 """Installing the service with systemd: what is decided and said; service/ has the steps."""
 
 import argparse
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -12,12 +10,15 @@ import attrs
 from openclawd.cli.consent import confirmed
 from openclawd.cli.failure import Failure
 from openclawd.cli.install_program import Facts, Note, installation_for, placed
+from openclawd.cli.install_rivals import refuse_another_gateway, refuse_taken_port
+from openclawd.cli.install_steps import NOT_PASSED_ON, consent, dashboard, dry_run, port_of, state_words
 from openclawd.cli.output import shown
-from openclawd.cli.service import Chosen, as_typed, not_started, refuse_as_usage
+from openclawd.cli.service import Chosen, not_started, refuse_as_usage
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.service import account, surroundings
 from openclawd.service.install import (
     credentials,
+    environment_file,
     is_readable_by_service,
     make_environment_file,
     places,
@@ -32,14 +33,7 @@ from openclawd.service.unit_file import UnitFile
 from openclawd.slots.layout import Installation
 
 _INSTALL: Final = "openclawd gateway install"
-_SYSTEM_CONFIG: Final = Path("/etc")
-# Keys and secrets that a terminal may have and a service then lacks.
-_NOT_PASSED_ON: Final = (
-    "OPENCLAW_GATEWAY_TOKEN",
-    "OPENCLAW_GATEWAY_PASSWORD",
-    "ANTHROPIC_API_KEY",
-    "OPENAI_API_KEY",
-)
+_INSTEAD: Final = "What is yours goes into a file beside it (systemctl edit); then: "
 
 
 def install(
@@ -49,18 +43,27 @@ def install(
     packaged = service.packaged()
     program = running_program()
     installation = installation_for(arguments, asked, program)
-    if packaged is not None and installation is None:
+    if packaged is not None and installation is not None:
+        raise Failure(
+            f"openclawd is installed here as a package, whose service has the same name: {packaged}",
+            cure=f"Start that one: {service.systemctl.command} enable --now {service.name}\n"
+            "Or have this one in its place, after: sudo apt remove openclawd",
+        )
+    if packaged is not None:
         wanted = None
         facts["unit"] = f"{packaged} (the package's)"
     else:
         known = service.systemctl.version() or PACKAGED_FOR
         spec = attrs.evolve(_spec(arguments, asked, program, installation), systemd=known)
         wanted = UnitFile(service.file, service_text(spec))
-        facts["unit"] = f"{shown(service.file)} ({_state(wanted)})"
-    _refuse_another_gateway(asked)
+        facts["unit"] = f"{shown(service.file)} ({state_words(wanted)})"
+    refuse_another_gateway(asked.environ)
+    if service.is_stopped:
+        refuse_taken_port(asked.environ, port_of(arguments))
     if arguments.dry_run:
-        return _dry_run(arguments, installation, wanted, facts)
-    _consent(arguments, wanted)
+        return dry_run(arguments, installation, wanted, facts)
+    if wanted is not None:
+        consent(arguments, wanted, _INSTEAD)
     if installation is not None:
         placed(installation, asked, facts, note)
     else:
@@ -71,8 +74,15 @@ def install(
         _environment(asked, service, facts, note)
     facts["service"] = _started(service, wanted)
     facts["log"] = service.journal
+    facts["chat"] = dashboard(asked, facts)
     if not asked.system:
         _linger(arguments, asked.around, facts, note)
+        if asked.around.uid == 0:
+            note(
+                "This gateway is root's own, and may do all that root may. The machine's has a user that may"
+                " do nothing else:",
+                f"{_INSTALL.replace('install', 'uninstall')} && {_INSTALL} --system",
+            )
     return ExitCode.OK
 
 
@@ -91,13 +101,12 @@ def _spec(
     if arguments.run_as is not None and not account.exists(arguments.run_as):
         raise refuse_as_usage(f"--as: there is no user {arguments.run_as}.", "Whom there is: getent passwd")
     spec = ServiceSpec(
-        program=tuple(written_for_systemd(Path(words[0]), home, system=system) for _ in words[:1])
-        + tuple(literal(word) for word in words[1:]),
+        program=(written_for_systemd(Path(words[0]), home, system=system), *map(literal, words[1:])),
         system=system,
         user=arguments.run_as or OWN_USER,
         profile=asked.profile,
         guarded=installation is not None,
-        flags=("--port", str(_port(arguments.port))) if arguments.port is not None else (),
+        flags=("--port", str(port)) if (port := port_of(arguments)) is not None else (),
         environment=() if system else places(asked.environ),
         credentials=credentials(_secret_files(arguments)),
     )
@@ -113,64 +122,6 @@ def _secret_files(arguments: argparse.Namespace) -> Mapping[str, str | None]:
     return {secret: getattr(arguments, f"{secret}_file", None) for secret in ("token", "password")}
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise refuse_as_usage(
-            f"--port is {text!r}, expected an integer from 1 to 65535.", f"See: {as_typed()} --help"
-        )
-    return int(text)
-
-
-def _refuse_another_gateway(asked: Chosen) -> None:
-    """What somebody has started by hand holds the state: the service could only fail."""
-    from openclawd.cli.service_unit import unit_of
-    from openclawd.config.paths import resolve_paths
-    from openclawd.daemon.lock import running_pid
-
-    state = resolve_paths(asked.environ)
-    pid = running_pid(state.lock_file)
-    if pid is not None and unit_of(pid) is None and os.getpid() != pid:
-        raise Failure(
-            f"Process {pid} already runs the gateway for {shown(state.state_dir)}, outside of any service.",
-            cure="End it first: openclawd gateway stop",
-        )
-
-
-# --- before anything changes
-
-
-def _state(wanted: UnitFile) -> str:
-    return {"absent": "new", "same": "as it was", "ours": "updated", "yours": "was edited"}[wanted.state()]
-
-
-def _dry_run(
-    arguments: argparse.Namespace, installation: Installation | None, wanted: UnitFile | None, facts: Facts
-) -> int:
-    facts["would change"] = "nothing" if wanted is None or wanted.state() == "same" else "the unit"
-    if installation is not None:
-        facts["program"] = shown(installation.root)
-    if wanted is not None and arguments.json:
-        facts["diff"] = wanted.diff()
-    elif wanted is not None:
-        print(wanted.diff(), end="")
-    return ExitCode.OK
-
-
-def _consent(arguments: argparse.Namespace, wanted: UnitFile | None) -> None:
-    """A unit in which somebody else has written is theirs: they see what would be lost, and say yes."""
-    if wanted is None or wanted.state() != "yours":
-        return
-    print(wanted.diff(), end="", file=sys.stderr)
-    if arguments.yes:
-        return
-    agreed = confirmed(f"{shown(wanted.path)} was edited. Replace it as shown?", default=False)
-    if not agreed:
-        raise Failure(
-            f"{shown(wanted.path)} was edited, and stays as it is.",
-            cure=f"What is yours goes into a file beside it (systemctl edit); then: {as_typed()} --yes",
-        )
-
-
 # --- the steps
 
 
@@ -182,15 +133,11 @@ def _own_user() -> bool:
 
 
 def _environment(asked: Chosen, service: SystemdService, facts: Facts, note: Note) -> None:
-    from openclawd.cli.service import config_home
-
-    folder = _SYSTEM_CONFIG if asked.system else config_home(asked.environ)
-    suffix = "" if asked.profile is None else f"-{asked.profile}"
-    file = folder / "openclawd" / f"environment{suffix}"
+    file = environment_file(asked.environ, asked.profile, system=asked.system)
     make_environment_file(file, service.unit, f"{service.systemctl.command} restart {service.name}")
     facts["keys"] = shown(file)
     text = file.read_text(errors="replace")
-    for name in _NOT_PASSED_ON:
+    for name in NOT_PASSED_ON:
         if asked.environ.get(name) and f"{name}=" not in text.replace("# ", "#").replace(f"#{name}=", ""):
             note(
                 f"{name} is set in this terminal; the service does not see it.",

@@ -1,7 +1,6 @@
 """Whether the secret that is known here is the one that the running gateway asks for."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from openclawd.auth.secret_proof import secret_proof
@@ -19,9 +18,7 @@ async def is_right(rpc: "Rpc", secret: "Secret") -> bool:
     return bool(answer.get("matches") is True)
 
 
-def why_wrong(mode: str, running: Mapping[str, Any]) -> tuple[str, str]:
-    """What to say of one that is not, and what mends it. `running` is what the gateway's `status` tells."""
+def why_wrong(mode: str) -> tuple[str, str]:
+    """What to say of one that is not, and what mends it."""
     said = f"the {mode} in the config here is not the one that the gateway asks for"
-    if flag := running.get("secretFlag"):
-        return f"{said}: it was started with {flag}", f"stop it, then without {flag}: openclawd gateway"
     return f"{said}: the config or the environment has changed since it started", "openclawd gateway reload"

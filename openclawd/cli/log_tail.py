@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -42,6 +43,12 @@ class LogTail:
             if each.get("message") == "ready":
                 return None
         return None
+
+    @property
+    def failed_answers(self) -> list[Record]:
+        """The answers that failed since the last one that did not, newest first."""
+        ended = [each for each in self.records if each.get("message") == "run ended"]
+        return [*takewhile(lambda each: each.get("state") == "error", reversed(ended))]
 
     def refused(self, most: int) -> list[Record]:
         """Who was turned away last, newest first, as `gateway.admissions` has it."""

@@ -104,8 +104,18 @@ def _end(failure: Failure, *, as_json: bool) -> int:
     if as_json:
         print_json(failure.document())
     else:
-        print(failure.text(), file=sys.stderr)
+        print(_as_typed_here(failure.text()), file=sys.stderr)
     return failure.exit_code
+
+
+def _as_typed_here(text: str) -> str:
+    from openclawd.slots.carried import unpacked
+
+    if unpacked() is None:
+        return text
+    from openclawd.cli.called import as_called
+
+    return as_called(text, sys.argv[0])
 
 
 def _failure_of(error: Exception) -> Failure:
@@ -115,6 +125,9 @@ def _failure_of(error: Exception) -> Failure:
     if isinstance(error, ConfigError):
         usage = isinstance(error, UsageError)
         return Failure(error.text(), exit_code=ExitCode.USAGE if usage else ExitCode.CONFIG)
+    while isinstance(error, ExceptionGroup):
+        # What brought the others down comes first.
+        error = error.exceptions[0]
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

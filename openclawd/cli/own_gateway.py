@@ -49,8 +49,12 @@ class OwnGateway:
             return
         yield ok("gateway", f"running, process {running.get('pid')}, version {running.get('version')}")
         yield from _restarts(running)
+        refused = running.get("restartProblem")
         for warning in running.get("configWarnings", []):
-            yield failed("config in force", warning, "openclawd config validate")
+            if refused is None or refused not in warning:
+                # What is wrong may be beside the file: a certificate, an address.
+                cure = "openclawd config validate" if self._settings is None else "openclawd gateway check"
+                yield failed("config in force", warning, cure)
         if running.get("authMode") == "trusted-proxy":
             said = "people come through a proxy that names them: go its way"
             public = self._settings.public_origin if self._settings is not None else None
@@ -64,7 +68,11 @@ class OwnGateway:
         if mode not in {"token", "password"} or self._settings is None:
             return
         secret = self._settings.token if mode == "token" else self._settings.password
-        if not secret:
+        flag = (self._running or {}).get("secretFlag")
+        if flag and not self._secret_is_given and not (secret and self._is_right(secret)):
+            said = f"the gateway was started with {flag}, so this command does not know the {mode}"
+            yield note("secret", said, f"openclawd doctor --{mode}-file FILE"), {}
+        elif not secret:
             said = f"the gateway asks for a {mode}, and the config here has none"
             cure = "give it: openclawd doctor --token-file FILE" if mode == "token" else None
             yield failed("secret", said, cure or "give it: openclawd doctor --password-file FILE"), {}
@@ -74,7 +82,7 @@ class OwnGateway:
             said = f"the {mode} that was given is not the one that the gateway asks for"
             yield failed("secret", said, "without it, the config's is tried: openclawd doctor"), {}
         else:
-            yield failed("secret", *why_wrong(mode, self._running or {})), {}
+            yield failed("secret", *why_wrong(mode)), {}
 
     def notes(self) -> Iterator[Finding]:
         """What is open wider than it need be."""
@@ -144,24 +152,45 @@ class OwnGateway:
     def _not_running(self, failure: Failure) -> Finding:
         from openclawd.cli.failure import NotRunning
         from openclawd.daemon.lock import running_pid
-        from openclawd.daemon.port_holder import port_holder
+        from openclawd.daemon.port_holder import port_holder, way_out
+        from openclawd.service.found import find_service
+        from openclawd.service.systemctl import Systemctl
 
         pid = running_pid(self._paths.lock_file)
+        service = find_service(self._paths, self._environ, pid)
         if pid is not None:
             restart = f"start it anew: kill {pid}, then openclawd gateway"
+            if service is not None and service.pid == pid and service.supervisor == "systemd":
+                restart = f"{Systemctl(service.of_user).command} restart {service.name}"
             if not isinstance(failure, NotRunning):
                 return failed("gateway", f"process {pid} runs and is stuck: {failure.message}", restart)
             said = f"process {pid} runs, and does not listen at {self._paths.socket}"
             return failed("gateway", said, restart)
+        if service is not None:
+            return self._stopped_service()
         if self._settings is not None and (holder := port_holder(self._settings.port)) is not None:
             port = self._settings.port
             said = f"not running, and port {port} is held by {holder}"
-            return failed("gateway", said, f"stop that, or: openclawd config set gateway.port {port + 1}")
+            return failed("gateway", said, f"stop that, or: {way_out(port)}")
         if isinstance(failure, NotRunning):
             return failed(
                 "gateway", f"not running: there is none for {self._paths.state_dir}", "openclawd gateway"
             )
         return failed("gateway", f"cannot be asked: {failure.message}", failure.cure)
+
+    def _stopped_service(self) -> Finding:
+        """Why it does not run, by its supervisor, and what helps."""
+        from openclawd.cli.gateway_screen import why_down
+        from openclawd.cli.gateway_seen import look_around
+        from openclawd.cli.next_step import next_step
+        from openclawd.daemon.port_holder import listener_command
+
+        seen = look_around(self._environ)
+        cure = next_step(seen)
+        if cure.endswith("openclawd doctor") and self._settings is not None:
+            # Another user's: only root sees whose.
+            cure = listener_command(self._settings.port)
+        return failed("gateway", "\n".join(why_down(seen)), cure)
 
     def _is_right(self, secret: "Secret") -> bool:
         async def ask(rpc: "Rpc") -> bool:
@@ -195,7 +224,7 @@ class OwnGateway:
 
 def _restarts(running: Mapping[str, Any]) -> Iterator[Finding]:
     """Its last restart, whether another is under way, and what none in place can apply."""
-    from openclawd.cli.running import last_restart_of, lifecycle_of
+    from openclawd.cli.running import last_restart_of, lifecycle_of, refused_restart_of
     from openclawd.cli.service_unit import unit_of
 
     lifecycle, last = lifecycle_of(running), last_restart_of(running)
@@ -203,11 +232,11 @@ def _restarts(running: Mapping[str, Any]) -> Iterator[Finding]:
         yield note("restart", f"the gateway is {lifecycle}", "openclawd logs -f")
     elif last is not None:
         yield ok("restart", last)
-    problem = running.get("restartProblem")
-    if problem is not None:
-        yield note(
-            "restart", f"the last one that was asked for was refused: {problem}", "openclawd gateway check"
-        )
+    waits = bool(running.get("restartRequiredFor"))
+    if (refused := refused_restart_of(running)) is not None:
+        was_refused = running.get("restartProblem") is not None
+        cure = "openclawd gateway check" if was_refused else "openclawd gateway restart"
+        yield (failed if waits and was_refused else note)("restart", refused, cure)
     pid = running.get("pid")
     unit = unit_of(pid) if isinstance(pid, int) else None
     if unit is not None and unit.said is not None:

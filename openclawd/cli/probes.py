@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -9,14 +10,26 @@ from typing import Final
 from openclawd.daemon.local_socket import short_path
 
 TIMEOUT_S: Final = 2.0
+# A line with the status; whoever sends more before it ends is no gateway.
+_MOST_BYTES: Final = 64 * 1024
 
 
 def readyz(where: str, connect: Callable[[], socket.socket]) -> str | None:
+    """What is wrong, in words; None where it says that it is ready."""
     try:
-        status, _ = get(connect(), "/readyz")
+        status = _status(connect(), "/readyz")
     except (OSError, ValueError) as error:
         return f"{where} does not answer: {error}"
     return None if status == 200 else f"{where} says that it is not ready ({status})"
+
+
+def page(where: str, connect: Callable[[], socket.socket], path: str) -> str | None:
+    """The same of the page that people open at `path`."""
+    try:
+        status = _status(connect(), path)
+    except (OSError, ValueError) as error:
+        return f"{where} does not show its page: {error}"
+    return None if status == 200 else f"{where} does not show its page ({status})"
 
 
 def dial(host: str, port: int, *, tls: bool) -> socket.socket:
@@ -30,18 +43,6 @@ def dial(host: str, port: int, *, tls: bool) -> socket.socket:
     return context.wrap_socket(made)
 
 
-def get(connection: socket.socket, path: str) -> tuple[int, bytes]:
-    """The status and the body. Raises OSError and ValueError."""
-    with connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-        answer = b""
-        while data := connection.recv(64 * 1024):
-            answer += data
-    head, _, body = answer.partition(b"\r\n\r\n")
-    words = head.split(maxsplit=2)
-    return int(words[1]) if len(words) > 1 else 0, body
-
-
 def local(path: Path) -> socket.socket:
     """A connection to the local socket. Raises OSError."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -53,3 +54,19 @@ def local(path: Path) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def _status(connection: socket.socket, path: str) -> int:
+    """Of the answer, however much follows. Raises OSError and ValueError."""
+    until_s = time.monotonic() + TIMEOUT_S
+    answer = b""
+    with connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        while b"\n" not in answer and len(answer) < _MOST_BYTES:
+            if not (data := connection.recv(_MOST_BYTES)):
+                break
+            answer += data
+            if time.monotonic() > until_s:
+                raise TimeoutError("timed out")
+    words = answer.split(maxsplit=2)
+    return int(words[1]) if len(words) > 1 else 0

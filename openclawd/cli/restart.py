@@ -17,16 +17,17 @@ from openclawd.daemon.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from openclawd.cli.rpc import Rpc
-    from openclawd.cli.service import Service
+    from openclawd.cli.service import Chosen
     from openclawd.config.paths import Paths
 
 T = TypeVar("T")
 
 _ENDED: Final = (
     "The gateway ended in place of restarting: the new program could be executed, and did not start.\n"
-    "What it said is where the gateway's own output goes: a terminal, or journalctl --user -u openclawd"
+    "What it said is where the gateway's own output goes: a terminal, the journal, launchd's file"
 )
 _WHY: Final = "Why: openclawd logs"
+_STANDS_IN_THE_WAY: Final = "What would stand in the way of a start: openclawd gateway check"
 _REASON: Final = "openclawd gateway restart"
 # The answer comes once the next program has proved itself, which may take it 20 seconds.
 _ASK_TIMEOUT_MS: Final = 30_000
@@ -66,7 +67,7 @@ def _restart(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     meant = chosen(arguments, environ)
     paths = resolve_paths(meant.environ)
     if running_pid(paths.lock_file) is None and is_there(meant.service):
-        return _start(meant.service, as_json=arguments.json)
+        return _start(meant, as_json=arguments.json)
     before, asked = _ask(paths)
     pid = before["pid"]
     unit = unit_of(pid)
@@ -83,12 +84,12 @@ def _restart(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return ExitCode.OK
 
 
-def _start(service: "Service", *, as_json: bool) -> int:
+def _start(meant: "Chosen", *, as_json: bool) -> int:
     """There is nothing to restart in place: the service starts it."""
     from openclawd.cli.service import said_plainly, started
 
     with said_plainly():
-        started(service)
+        started(meant)
     if as_json:
         print_json({"ok": True, "status": "started"})
     else:
@@ -119,7 +120,7 @@ def _ask(paths: "Paths") -> tuple[Mapping[str, Any], Mapping[str, Any]]:
             # Somebody was faster: it is restarting.
             return before, {"status": "coalesced"}
         if failure.details is not None and failure.details.get("reason") == "restart-refused":
-            failure.cure = "What would stand in the way of a start: openclawd gateway check"
+            failure.cure = _STANDS_IN_THE_WAY
         raise
 
 
@@ -143,6 +144,10 @@ def _wait(paths: "Paths", before: Mapping[str, Any], *, tell: bool) -> Mapping[s
             )
         if is_next and now.get("lifecycle") != "starting":
             return now
+        if not is_next and now.get("lifecycle") == "ready" and now.get("restartProblem"):
+            raise Failure(
+                f"No restart, and the gateway serves on: {now['restartProblem']}", cure=_STANDS_IN_THE_WAY
+            )
         heard_s = at_s if now else heard_s
         if at_s - heard_s > _SILENCE_S or at_s - began_s > _PATIENCE_S:
             raise Failure(f"The gateway has not restarted within {at_s - began_s:.0f} s.", cure=_WHY)

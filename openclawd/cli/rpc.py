@@ -1,13 +1,14 @@
-"""The client side of the gateway's protocol (v3), as much of it as a command needs: connect, ask, leave.
+"""The client side of the gateway's protocol, as much of it as a command needs: connect, ask, leave.
 
 Guarantees: everything together takes at most the timeout it was given; whatever goes wrong is a `Failure`
 that says which gateway, what it said, and what to do. Over the local socket it speaks the same WebSocket
-protocol as over TCP. It sends no device identity: a command of this user is the user, over the socket by
-the user id and over TCP by the secret.
+protocol as over TCP. It sends no device identity unless the endpoint has one: a command of this user is the
+user, over the socket by the user id and over TCP by the secret.
 """
 
 import json
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias, TypeVar
@@ -26,7 +27,6 @@ T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
 _Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
-PROTOCOL: Final = 3
 SCOPES: Final = (
     "operator.admin",
     "operator.read",
@@ -39,6 +39,8 @@ _MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 _READ_BYTES: Final = 64 * 1024
 # A gateway that does not answer our closing must not hold the command up.
 _CLOSE_TIMEOUT_S: Final = 1.0
+# Events that nobody has asked for yet; commands ask for few, and most for none.
+_UNHEARD: Final = 64
 
 # What helps after a refusal, by the code in its details.
 _CURES: Final[Mapping[str, str]] = {
@@ -61,13 +63,22 @@ class Rpc:
     """The payload of hello-ok."""
 
     _socket: trio_websocket.WebSocketConnection
+    _unheard: deque[Mapping[str, Any]] = attrs.field(factory=lambda: deque(maxlen=_UNHEARD), init=False)
 
     async def ask(self, method: str, params: object = None) -> Any:
         """The payload of the answer. Raises Failure when the gateway says no."""
-        answer = await _exchange(self._socket, method, params)
+        answer = await _exchange(self._socket, method, params, self._unheard)
         if answer.get("ok") is True:
             return answer.get("payload")
         raise _said_no(method, _error_of(answer))
+
+    async def hear(self, event: str, **payload: object) -> Mapping[str, Any]:
+        """The payload of the next event of that name with these members; others are not heard again."""
+        while True:
+            frame = self._unheard.popleft() if self._unheard else await _receive(self._socket)
+            told = frame.get("payload")
+            if frame.get("event") == event and isinstance(told, dict) and payload.items() <= told.items():
+                return told
 
 
 def converse(where: Iterable[Endpoint], conversation: Callable[[Rpc], Awaitable[T]], *, timeout_ms: int) -> T:
@@ -175,7 +186,9 @@ async def _connect(socket: trio_websocket.WebSocketConnection, endpoint: Endpoin
     challenge = await _receive(socket)
     if challenge.get("event") != "connect.challenge":
         raise Failure(f"{endpoint.name} answers, but not as a gateway: no connect.challenge came.")
-    answer = await _exchange(socket, "connect", _connect_params(endpoint))
+    told = challenge.get("payload")
+    nonce = str(told.get("nonce")) if isinstance(told, dict) else ""
+    answer = await _exchange(socket, "connect", _connect_params(endpoint, nonce), deque(maxlen=0))
     if answer.get("ok") is True:
         hello = answer.get("payload")
         return hello if isinstance(hello, dict) else {}
@@ -190,12 +203,12 @@ async def _connect(socket: trio_websocket.WebSocketConnection, endpoint: Endpoin
     )
 
 
-def _connect_params(endpoint: Endpoint) -> dict[str, object]:
-    secrets = {"token": endpoint.token, "password": endpoint.password}
+def _connect_params(endpoint: Endpoint, nonce: str) -> dict[str, object]:
+    secrets = {"token": endpoint.token, "deviceToken": endpoint.device_token, "password": endpoint.password}
     auth = {name: secret.reveal() for name, secret in secrets.items() if secret}
-    return {
-        "minProtocol": PROTOCOL,
-        "maxProtocol": PROTOCOL,
+    params: dict[str, object] = {
+        "minProtocol": endpoint.protocol,
+        "maxProtocol": endpoint.protocol,
         "client": {
             "id": "cli",
             "version": __version__,
@@ -208,12 +221,16 @@ def _connect_params(endpoint: Endpoint) -> dict[str, object]:
         "scopes": list(SCOPES),
         **({"auth": auth} if auth else {}),
     }
+    return params if endpoint.device is None else endpoint.device.signed(params, nonce)
 
 
 async def _exchange(
-    socket: trio_websocket.WebSocketConnection, method: str, params: object
+    socket: trio_websocket.WebSocketConnection,
+    method: str,
+    params: object,
+    unheard: deque[Mapping[str, Any]],
 ) -> Mapping[str, Any]:
-    """Send one request and return its response; events that come between are not ours to act on."""
+    """Send one request and return its response; events that come between are kept in `unheard`."""
     request_id = str(uuid4())
     request = {"type": "req", "id": request_id, "method": method}
     await socket.send_message(json.dumps(request if params is None else {**request, "params": params}))
@@ -221,6 +238,7 @@ async def _exchange(
         frame = await _receive(socket)
         if frame.get("type") == "res" and frame.get("id") == request_id:
             return frame
+        unheard.append(frame)
 
 
 async def _receive(socket: trio_websocket.WebSocketConnection) -> Mapping[str, Any]:

@@ -44,9 +44,17 @@ def last_restart_of(found: Mapping[str, Any]) -> str | None:
 
 
 def refused_restart_of(found: Mapping[str, Any]) -> str | None:
-    """Why a restart that was asked for since then did not happen."""
-    problem = found.get("restartProblem")
-    return None if problem is None else f"the last one was refused: {problem} (now: openclawd gateway check)"
+    """Why a restart that was asked for since then did not happen, and since when; or that one is needed."""
+    problem, at_ms = found.get("restartProblem"), found.get("restartProblemAtMs")
+    keys = ", ".join(found.get("restartRequiredFor") or ())
+    if problem is None:
+        return f"needed for {keys}, and not asked for yet" if keys else None
+    since = "" if at_ms is None else f" {duration(max(0.0, time.time() * 1000 - at_ms))} ago"
+    if not keys:
+        return f"the last one was refused{since}: {problem}"
+    # A file that cannot be used is waited for.
+    again = any(problem in each for each in found.get("configWarnings") or ())
+    return f"needed for {keys}, refused{since}{', and tried again by itself' if again else ''}: {problem}"
 
 
 def listening_of(found: Mapping[str, Any]) -> str | None:

@@ -9,13 +9,16 @@ from typing import TypeAlias
 
 import attrs
 
-from openclawd.cli.failure import Failure, reason_of
+from openclawd.cli.failure import Failure, look_at, reason_of
+from openclawd.config.paths import profile_of
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.service.addressed import settings_of_system_unit
+from openclawd.service.ends import why
 from openclawd.service.launchctl import LaunchctlRefused
-from openclawd.service.launchd_job import LaunchdJob, agent, daemon
-from openclawd.service.plist import label_of
-from openclawd.service.program import home_of
+from openclawd.service.launchd_job import LaunchdJob, agent, daemon, whose
+from openclawd.service.plist import agent_file, label_of
+from openclawd.service.program import config_home, home_of
+from openclawd.service.standing import Condition
 from openclawd.service.surroundings import Surroundings, look
 from openclawd.service.systemctl import NoManager, Systemctl, SystemctlRefused
 from openclawd.service.systemd_service import SystemdService, system_service, user_service
@@ -53,8 +56,7 @@ def chosen(
     """
     environ = with_profile(arguments, environ)
     around = look(environ)
-    named = environ.get("OPENCLAW_PROFILE", "").strip()
-    profile = None if named in {"", "default"} else named
+    profile = profile_of(environ)
     if system is None:
         system = bool(getattr(arguments, "system", False))
         system = system or (around.uid == 0 and _is_machines(profile, environ))
@@ -64,15 +66,11 @@ def chosen(
         environ = {**dict(settings_of_system_unit(profile)), **environ}
     if around.manager == "launchd":
         label = label_of(profile)
-        job = daemon(label) if system else agent(home_of(environ), label, around.uid)
+        home = home_of(environ)
+        job = daemon(label) if system else agent(home, label, whose(home))
         return Chosen(job, system, profile, around, environ)
     service = system_service(profile) if system else user_service(profile, config_home(environ))
     return Chosen(service, system, profile, around, environ)
-
-
-def config_home(environ: Mapping[str, str]) -> Path:
-    """~/.config, or what a user has in its place: %E of a unit."""
-    return Path(environ.get("XDG_CONFIG_HOME") or home_of(environ) / ".config")
 
 
 @contextmanager
@@ -84,6 +82,11 @@ def said_plainly() -> Iterator[None]:
         raise Failure(str(refused), cure=refused.cure) from refused
     except PermissionError as error:
         raise Failure(f"{error.filename}: {reason_of(error)}.", cure=f"As root: sudo {as_typed()}") from error
+    except OSError as error:
+        if error.filename is None:
+            raise
+        cure = look_at(Path(error.filename).parent, error)
+        raise Failure(f"{error.filename}: {reason_of(error)}.", cure=cure) from error
 
 
 def is_there(service: Service) -> bool:
@@ -123,33 +126,39 @@ def refuse_as_usage(text: str, cure: str) -> Failure:
 
 def _is_machines(profile: str | None, environ: Mapping[str, str]) -> bool:
     """Whether root means the machine's service: there is one, and none of root's own."""
-    own = user_service(profile, config_home(environ)).file
-    return not own.exists() and bool(settings_of_system_unit(profile))
+    own = (
+        user_service(profile, config_home(environ)).file,
+        agent_file(home_of(environ), label_of(profile)),
+    )
+    return not any(each.exists() for each in own) and bool(settings_of_system_unit(profile))
 
 
-def started(service: Service) -> bool:
+def started(asked: Chosen) -> bool:
     """Have it run; False where it ran already. Raises Failure with the gateway's last words when it does not
     start, and what `said_plainly` reads.
     """
+    service = asked.service
+    if not isinstance(service, SystemdService):
+        from openclawd.cli.launchd_start import serving_after
+
+        return serving_after(service.start, service, asked.environ)
     try:
         return service.start()
     except SystemctlRefused as refused:
-        if not isinstance(service, SystemdService) or not is_there(service):
+        if not is_there(service):
             raise
         raise not_started(service, refused) from refused
 
 
 def not_started(service: SystemdService, refused: SystemctlRefused) -> Failure:
     """With what the gateway itself has said, which is where the reason is."""
-    facts = service.facts()
-    if facts.get("ActiveState") not in {"failed", "activating", "inactive"}:
+    standing = service.standing()
+    if standing is None or standing.condition in (Condition.RUNNING, Condition.RELOADING):
         return Failure(str(refused), cure=refused.cure)
-    code = facts.get("ExecMainStatus", "0")
-    # A process that never was has no code, and said nothing.
-    ended = f"exit code {code}" if code != "0" else facts.get("Result", "it never ran")
-    said = service.said(by_gateway=code != "0")
-    reason = f"The last words:\n{said}" if said else str(refused)
-    again = " systemd goes on trying." if facts.get("ActiveState") == "activating" else ""
+    end, said = service.last_end(standing)
+    ended = why(end, standing.supervisor) if end is not None else "it never ran"
+    reason = "\n".join(("The last words:", *said)) if said else str(refused)
+    again = "" if standing.condition is Condition.FAILED else " systemd goes on trying."
     profile = service.name.removeprefix("openclawd").removeprefix("-")
     named = f" --profile {profile}" if profile else ""
     return Failure(

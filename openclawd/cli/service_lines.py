@@ -26,23 +26,31 @@ def moment(at_ms: float | None, now_ms: float) -> str | None:
     return f"{local:%Y-%m-%d %H:%M:%S}, {duration(max(0.0, now_ms - at_ms))} ago"
 
 
-def service_lines(standing: Standing, now_ms: float, *, runs_as: int | None) -> Iterator[tuple[str, str]]:
-    """Names and values; `runs_as` is the process of the gateway that runs, whoever started it."""
+def service_lines(
+    standing: Standing, now_ms: float, *, runs_as: int | None, unread: str | None
+) -> Iterator[tuple[str, str]]:
+    """Names and values; `runs_as` is the process of the gateway that runs, whoever started it, `unread` what
+    its supervisor has not applied.
+    """
     whose = "this user's" if standing.of_user else "the machine's"
     since = moment(standing.since_ms, now_ms)
+    again = standing.starts_again
+    words = _WORDS[standing.condition]
+    if standing.condition is Condition.FAILED and again:
+        words = f"failed, and {standing.supervisor} has given up after {again + 1} starts"
+    elif standing.wakes is not None:
+        words = "stopped: no service manager of this user runs; it comes with a log-in (su and sudo are none)"
     yield (
         "service",
-        f"{standing.name} ({standing.supervisor}, {whose}): {_WORDS[standing.condition]}"
-        + (f" (since {since})" if since else ""),
+        f"{standing.name} ({standing.supervisor}, {whose}): {words}" + (f" (since {since})" if since else ""),
     )
     if runs_as is not None and standing.pid != runs_as:
         yield "", f"the gateway that runs, process {runs_as}, is not this service's"
     if lasting := _lasting(standing):
         yield "", lasting
-    if standing.stale:
-        yield "", "systemd has not read its unit since that changed"
-    again = standing.starts_again
-    if again and standing.condition is not Condition.STOPPED:
+    if unread is not None:
+        yield "", unread
+    if again and standing.condition not in (Condition.STOPPED, Condition.FAILED):
         times = "once" if again == 1 else f"{again} times"
         yield "failed", f"{times}, and {standing.supervisor} started it again"
 
@@ -57,6 +65,8 @@ def _lasting(standing: Standing) -> str | None:
     """What stands between it and the next boot."""
     if not standing.enabled:
         return "it is not there after the next boot: it is not enabled"
+    if standing.wakes is not None and standing.lingers is False:
+        return "it is not there after the next boot before you log in, as lingering is off"
     if standing.of_user and standing.lingers is False:
         return "it ends when you log out (for good: loginctl enable-linger)"
     return None

@@ -16,12 +16,11 @@ from typing import Final
 import attrs
 
 from openclawd.daemon.image import environment_of
+from openclawd.service.control_group import service_around
 from openclawd.service.systemctl import runtime_folder
 
 # systemd answers within milliseconds; a person waits.
 _TIMEOUT_S: Final = 3.0
-# cgroups(7): `0::/path`, and with version 1 the hierarchy that systemd keeps for itself.
-_HIERARCHY: Final = re.compile(r"^(?:0:|\d+:name=systemd):(/.+)$", re.MULTILINE)
 _PROPERTIES: Final = ("MainPID", "NeedDaemonReload", "FragmentPath", "DropInPaths", "EnvironmentFiles")
 # `EnvironmentFiles=/etc/openclawd/environment (ignore_errors=yes)`
 _FLAGGED: Final = re.compile(r" \(ignore_errors=(?:yes|no)\)$")
@@ -55,11 +54,10 @@ class Unit:
 
 def unit_of(pid: int, proc: Path = Path("/proc")) -> Unit | None:
     """The service whose main process this is; None where no manager says that there is one."""
+    name = service_around(pid, proc)
+    if name is None:
+        return None
     try:
-        found = _HIERARCHY.search((proc / str(pid) / "cgroup").read_text())
-        name = found[1].rpartition("/")[2] if found is not None else ""
-        if not name.endswith(".service"):
-            return None
         since_s = _started_s(pid, proc)
     except (OSError, ValueError, IndexError):
         return None

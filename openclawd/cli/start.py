@@ -23,18 +23,15 @@ def add_commands(add_action: Callable[[str, str], argparse.ArgumentParser]) -> N
 
 def _start(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.arguments import refuse_connection_options
-    from openclawd.cli.service import chosen, said_plainly, started
+    from openclawd.cli.service import chosen, is_there, said_plainly, started
     from openclawd.service.surroundings import obstacle
 
     refuse_connection_options(arguments, "start")
     asked = chosen(arguments, environ)
-    if asked.around.manager == "none":
-        advice = obstacle(asked.around, system=asked.system)
-        raise Failure(
-            advice.text if advice is not None else "Nothing here starts services.", cure="openclawd gateway"
-        )
+    if not is_there(asked.service) and (advice := obstacle(asked.around, system=asked.system)) is not None:
+        raise Failure(advice.text, cure=advice.command)
     with said_plainly():
-        anew = started(asked.service)
+        anew = started(asked)
     if arguments.json:
         print_json({"ok": True, "started": anew})
     else:
@@ -45,35 +42,29 @@ def _start(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _uninstall(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.arguments import refuse_connection_options
-    from openclawd.cli.output import shown
-    from openclawd.cli.service import chosen, said_plainly
-    from openclawd.config.paths import resolve_paths
-    from openclawd.service.program import own_installation
+    from openclawd.cli.service import chosen, is_there, said_plainly
+    from openclawd.cli.service_left import left_by, standing_before
+    from openclawd.service.surroundings import obstacle
     from openclawd.service.systemd_service import SystemdService
 
     refuse_connection_options(arguments, "uninstall")
     asked = chosen(arguments, environ)
     service = asked.service
-    with said_plainly():
-        packaged = service.packaged() if isinstance(service, SystemdService) else None
-        was_there = service.uninstall()
-    installation = own_installation()
-    state = resolve_paths(asked.environ).state_dir
-    shared = isinstance(service, SystemdService) and service.has_siblings()
-    left = {
-        "unit": shown(packaged) if packaged is not None else None,
-        "program": shown(installation.root) if installation is not None else None,
-        "state": shown(state),
-    }
+    nobody_answers = isinstance(service, SystemdService) and not is_there(service)
+    if nobody_answers and (advice := obstacle(asked.around, system=asked.system)) is not None:
+        if service.file.exists():
+            raise Failure(advice.text, cure=advice.command)
+        was_there = False
+        left = left_by(asked, None)
+    else:
+        with said_plainly():
+            standing = standing_before(service)
+            was_there = service.uninstall()
+        left = left_by(asked, standing)
     if arguments.json:
-        print_json({"ok": True, "uninstalled": was_there, "left": left})
+        print_json({"ok": True, "uninstalled": was_there, "left": left.document()})
         return ExitCode.OK
     print("The service is gone." if was_there else "There was no service.")
-    print(f"Conversations, config and log stay in {left['state']}.")
-    if left["program"] is not None and shared:
-        print(f"The program stays in {left['program']}: other services run it.")
-    elif left["program"] is not None:
-        print(f"The program stays in {left['program']}; to remove it: rm -r {left['program']}")
-    if left["unit"] is not None:
-        print(f"{left['unit']} is a package's; it goes with that.")
+    for line in left.lines():
+        print(line)
     return ExitCode.OK

@@ -124,8 +124,10 @@ def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
         ("log", "logFile"),
     ):
         yield name, found.get(key)
+    refused = found.get("restartProblem")
     for warning in found.get("configWarnings", []):
-        yield "warning", warning
+        if refused is None or refused not in warning:
+            yield "warning", warning
 
 
 def refused_line(record: object) -> str | None:

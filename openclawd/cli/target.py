@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from openclawd.cli.failure import Failure
+from openclawd.cli.failure import Failure, NotRunning
 from openclawd.config.load import load_config
-from openclawd.config.paths import Paths, resolve_paths
+from openclawd.config.paths import Paths, profile_of, resolve_paths
 from openclawd.config.problems import ConfigError
 from openclawd.config.secret import Secret
 from openclawd.config.settings import (
@@ -31,9 +31,12 @@ from openclawd.config.settings import (
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.link import LOOPBACK, bracketed, reachable
 from openclawd.daemon.local_socket import is_trustworthy
+from openclawd.daemon.lock import running_pid
 from openclawd.daemon.sockets import tailnet_address
+from openclawd.protocol.versions import V3
 
 if TYPE_CHECKING:
+    from openclawd.cli.device_key import DeviceKey
     from openclawd.cli.pin import Pin
 
 
@@ -60,6 +63,14 @@ class Endpoint:
     resource: str = "/"
     token: Secret | None = None
     password: Secret | None = None
+    protocol: int = V3
+    """The generation that is spoken there."""
+
+    device: "DeviceKey | None" = None
+    """As which device; without one, a command is its user."""
+
+    device_token: Secret | None = None
+    """What that device was given when it was paired."""
 
     @property
     def authority(self) -> str:
@@ -83,7 +94,14 @@ def endpoints(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Iter
     paths = resolve_paths(environ)
     if flags == Flags():
         yield from local_socket(paths)
-    endpoint = port_endpoint(paths, settings_for(paths, environ, flags))
+    settings = settings_for(paths, environ, flags)
+    if flags == Flags() and running_pid(paths.lock_file) is None and _has_service(environ):
+        # Who listens there is somebody else, or a supervisor that keeps our sockets and answers nobody.
+        raise NotRunning(
+            f"No gateway is running for {paths.state_dir}.",
+            cure="Why, and what helps: openclawd gateway status",
+        )
+    endpoint = port_endpoint(paths, settings)
     if flags != Flags():
         # The gateway may run all the same: the socket has not been asked.
         endpoint = attrs.evolve(
@@ -92,6 +110,21 @@ def endpoints(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Iter
             cure="Whether a gateway runs, and where: openclawd gateway status",
         )
     yield endpoint
+
+
+def _has_service(environ: Mapping[str, str]) -> bool:
+    """Whether a supervisor is to start the gateway that is meant, by the files that are installed."""
+    from openclawd.service.addressed import user_meant
+    from openclawd.service.plist import label_of
+    from openclawd.service.program import config_home, home_of
+    from openclawd.service.unit import unit_name
+
+    profile = profile_of(environ)
+    own = (
+        config_home(environ) / "systemd" / "user" / f"{unit_name(profile)}.service",
+        home_of(environ) / "Library" / "LaunchAgents" / f"{label_of(profile)}.plist",
+    )
+    return user_meant(environ) is not None or any(each.exists() for each in own)
 
 
 def port_endpoint(paths: Paths, settings: GatewaySettings) -> Endpoint:

@@ -4,11 +4,14 @@ import argparse
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from openclawd.cli.arguments import Commands, add_json
-from openclawd.cli.failure import Failure
+from openclawd.cli.failure import Failure, reason_of
 from openclawd.cli.output import print_json
 from openclawd.cli.update_check import add_check
 from openclawd.daemon.exit_codes import ExitCode
@@ -16,10 +19,12 @@ from openclawd.daemon.exit_codes import ExitCode
 if TYPE_CHECKING:
     from openclawd.slots.layout import Installation
     from openclawd.update.run import Updater
-    from openclawd.update.staged import Fetch, Tell
+    from openclawd.update.staged import Fetch, Staged, Tell
 
 # Behind stdin, stdout and stderr.
 _FIRST_DESCRIPTOR: Final = 3
+# Everybody is served meanwhile.
+_BACKUP_LIMIT_S: Final = 60.0
 
 
 def add_commands(families: Commands) -> None:
@@ -36,9 +41,7 @@ def add_commands(families: Commands) -> None:
     run.add_argument(
         "--bundle", metavar="FILE", help="a file with a release and its signatures, for hosts offline"
     )
-    run.add_argument("--yes", action="store_true", help="accepted; nothing is asked")
     add_json(run)
-    # How a gateway that was asked for an update asks in turn.
     run.set_defaults(handler=_run)
     rollback = actions.add_parser("rollback", help="go back to the version before the last update")
     add_json(rollback)
@@ -91,10 +94,18 @@ def _rollback(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 def _judge(_arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.update_source import installation_here
+    from openclawd.slots.durable import for_all
     from openclawd.slots.progress import ProgressFile, UpdateUnderWay, update_lock
 
-    # The shell of the guard may have had sockets of the gateway's open; they are its own.
-    os.closerange(_FIRST_DESCRIPTOR, os.sysconf("SC_OPEN_MAX"))
+    for_all()
+    # The shell of the guard may have had sockets of the gateway's open; they are its own. As is its process
+    # group, which launchd ends with the gateway.
+    for descriptor in Path("/dev/fd").iterdir():
+        if int(descriptor.name) >= _FIRST_DESCRIPTOR:
+            with suppress(OSError):
+                os.close(int(descriptor.name))
+    with suppress(OSError):
+        os.setsid()
     installation = installation_here(None)
     try:
         with update_lock(installation):
@@ -112,22 +123,26 @@ def _drive(
     wanted: str | None,
 ) -> int:
     from openclawd.cli.update_shown import Shown, print_result
+    from openclawd.slots.durable import for_all
     from openclawd.slots.progress import UpdateUnderWay, update_lock
     from openclawd.slots.trial import read_trial
     from openclawd.update.staged import CannotUpdate
 
+    for_all()
     # Who logs out in the middle of it wants it to go on.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with update_lock(installation), Shown(installation, quiet=arguments.json) as shown:
             result = _updater(installation, environ, shown.tell).update(fetch, wanted)
     except UpdateUnderWay as error:
-        raise Failure(f"There is {error}.", cure="How it fares: openclawd update status") from None
+        raise Failure(str(error), cure="How it fares: openclawd update status") from None
     except CannotUpdate as error:
         raise Failure(f"No update: {error.reason.rstrip('.')}.", cure=error.cure) from error
     except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
         raise Failure(
-            f"The update cannot go on: {error}.", cure="How things are: openclawd update status"
+            f"The update cannot go on: {where}{reason_of(error)}.",
+            cure="How things are: openclawd update status",
         ) from error
     except KeyboardInterrupt:
         if read_trial(installation) is not None:
@@ -137,26 +152,43 @@ def _drive(
 
 
 def _updater(installation: "Installation", environ: Mapping[str, str], tell: "Tell") -> "Updater":
+    from openclawd.cli.rehearsal import rehearse
     from openclawd.cli.update_source import word_of
     from openclawd.cli.watched_gateway import WatchedGateway
     from openclawd.config.load import load_config
-    from openclawd.config.model import OwnUpdate
+    from openclawd.config.model import Own
     from openclawd.config.paths import resolve_paths
     from openclawd.config.problems import ConfigError
-    from openclawd.update.examine import examine
+    from openclawd.daemon.backups import backup_before_migration
+    from openclawd.store.errors import StoreError
+    from openclawd.update.examine import examine, owner_of
     from openclawd.update.run import Updater
 
     paths = resolve_paths(environ)
     try:
-        settings = load_config(paths, environ).config.openclawd.update
+        own = load_config(paths, environ).config.openclawd
     except ConfigError:
         # A trial must come to its end whatever became of the config.
-        settings = OwnUpdate()
+        own = Own()
+    settings, keeps_backups = own.update, own.backup.keep and paths.database.exists()
+
+    def try_out(staged: "Staged") -> None:
+        examine(staged, environ, paths.own_dir)
+        # The one before has shown here what it can do, and is wanted at once.
+        if staged.version != installation.previous_version():
+            rehearse(staged, owner_of(paths.own_dir))
+        if keeps_backups:
+            # By this version, as the next one may have its own ideas about the state.
+            with suppress(StoreError):
+                backup_before_migration(
+                    paths, now_ms=lambda: time.time_ns() // 1_000_000, limit_s=_BACKUP_LIMIT_S
+                )
+
     return Updater(
         installation=installation,
         gateway=WatchedGateway(installation, paths, environ),
         tell=tell,
-        examine=lambda staged: examine(staged, environ, paths.own_dir),
+        examine=try_out,
         window_s=max(1, round(settings.trial_ms / 1000)),
         keep=settings.keep,
         word=word_of(installation, paths),

@@ -69,6 +69,8 @@ def _document(found: "Latest", current: str, source: "Source") -> dict[str, obje
         told["command"] = source.command
         if release.notes is not None:
             told["notes"] = release.notes
+    if found.unfit is not None:
+        told["unfit"] = {"version": found.unfit[0].version, "reason": found.unfit[1]}
     return told
 
 
@@ -77,7 +79,9 @@ def _print(found: "Latest", current: str, source: "Source") -> None:
 
     release = found.release
     if release is None:
-        print(f"Nothing is newer than {current}, which is installed ({found.channel}).")
+        that_fits = " that fits" if found.unfit is not None else ""
+        print(f"Nothing{that_fits} is newer than {current}, which is installed ({found.channel}).")
+        _print_unfit(found)
         return
     size = f"{release.length / 1e6:.0f} MB"
     print_facts([("newer", f"{release.version} ({release.channel}, {size})"), ("installed", current)])
@@ -85,7 +89,13 @@ def _print(found: "Latest", current: str, source: "Source") -> None:
         print()
         for line in release.notes.splitlines():
             print(textwrap.fill(printable(line), _WIDTH))
+    _print_unfit(found)
     print()
     if source.installation is None:
         print(source.said())
     print(source.command)
+
+
+def _print_unfit(found: "Latest") -> None:
+    if found.unfit is not None:
+        print(f"{found.unfit[0].version} is not for this machine: {found.unfit[1]}.")

@@ -5,8 +5,6 @@ from typing import Any
 
 from openclawd.cli.output import duration
 from openclawd.slots.layout import Installation, installation_of
-from openclawd.slots.progress import read_progress, updater_pid
-from openclawd.slots.trial import is_well, read_last, read_trial
 
 _GUARD = "guard"
 
@@ -18,29 +16,6 @@ def installation_with(program: Path | None) -> Installation | None:
     if program.name == _GUARD and (program.parent / "versions").is_dir():
         return Installation(program.parent.resolve())
     return installation_of(program)
-
-
-def update_document(installation: Installation) -> dict[str, Any]:
-    """For `--json`: what is not there is left out."""
-    trial, last, progress = read_trial(installation), read_last(installation), read_progress(installation)
-    alive = updater_pid(installation) is not None
-    if trial is not None and is_well(trial):
-        trial = None
-    told = {
-        "current": installation.current_version(),
-        "previous": installation.previous_version(),
-        "progress": progress.document() if progress is not None and alive else None,
-        "trial": None
-        if trial is None
-        else {
-            "from": trial.from_version,
-            "to": trial.to_version,
-            "beganMs": trial.began_s * 1000,
-            "windowMs": trial.window_s * 1000,
-        },
-        "last": last.document() if last is not None else None,
-    }
-    return {key: value for key, value in told.items() if value is not None}
 
 
 def update_line(update: dict[str, Any], now_ms: float) -> str | None:
@@ -71,6 +46,7 @@ def _ended(last: dict[str, Any], now_ms: float) -> str:
         case "rolled-back":
             said = f"{last['to']} came {ago}, was not well, and {last['from']} is back"
         case _:
-            said = f"{last['to']} was to come {ago}, and did not; {last['from']} stayed"
+            # It may have failed before it was known which one is the newest.
+            said = f"{last['to'] or 'a newer one'} was to come {ago}, and did not; {last['from']} stayed"
     by = " (the guard saw to it)" if last.get("by") == "guard" else ""
     return f"{said}{by}: {last.get('reason', 'no reason is known')}"

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from openclawd.cli.failure import Failure
 from openclawd.cli.output import duration, print_facts, print_json
+from openclawd.cli.update_line import update_line
 from openclawd.daemon.exit_codes import ExitCode
+from openclawd.slots.document import document_of
 from openclawd.slots.layout import Installation
-from openclawd.slots.progress import Phase, Progress, ProgressFile, read_progress, updater_pid
-from openclawd.slots.trial import is_well, read_last, read_trial
+from openclawd.slots.progress import Phase, Progress, ProgressFile
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -113,20 +114,12 @@ def print_result(installation: Installation, result: "Result | None", *, as_json
 
 def status_of(installation: Installation) -> dict[str, Any]:
     """Which versions there are, what goes on, and what came of the last update; as JSON has it."""
-    pid, trial, last = updater_pid(installation), read_trial(installation), read_last(installation)
-    progress = read_progress(installation) if pid is not None else None
-    if trial is not None and is_well(trial):
-        trial = None
-    told = {
+    return {
         "root": str(installation.root),
         "version": installation.current_version(),
-        "previous": installation.previous_version(),
         "versions": installation.slots(),
-        "progress": progress.document() if progress is not None else None,
-        "trial": {"from": trial.from_version, "to": trial.to_version} if trial is not None else None,
-        "last": last.document() if last is not None else None,
+        **document_of(installation),
     }
-    return {key: value for key, value in told.items() if value is not None}
 
 
 def print_status(found: Mapping[str, Any]) -> None:
@@ -136,26 +129,24 @@ def print_status(found: Mapping[str, Any]) -> None:
     print_facts(
         [
             ("version", found.get("version")),
-            ("now", _now(trial, progress)),
-            ("previous", found.get("previous")),
+            ("now", _now(found) if trial is not None or progress is not None else None),
+            # In the trial of an older one that is the one that runs.
+            ("previous", previous if (previous := found.get("previous")) != found.get("version") else None),
             ("also here", ", ".join(others) or None),
             ("last update", _last(last) if last is not None else None),
-            ("next", None if trial is not None else "openclawd update run"),
+            ("next", "openclawd update check" if trial is None and progress is None else "openclawd logs -f"),
             ("in", found["root"]),
         ]
     )
 
 
-def _now(trial: Mapping[str, Any] | None, progress: Mapping[str, Any] | None) -> str | None:
-    if progress is not None:
-        to = f" {progress['to']}" if progress.get("to") else ""
-        return f"{progress['phase']}{to} (process {progress['pid']})"
-    if trial is not None:
-        return f"{trial['to']} is on trial; if it is not well, {trial['from']} comes back"
-    return None
+def _now(found: Mapping[str, Any]) -> str | None:
+    line = update_line({**found, "current": found.get("version")}, time.time() * 1000)
+    progress = found.get("progress")
+    return line if progress is None else f"{line} (process {progress['pid']})"
 
 
 def _last(last: Mapping[str, Any]) -> str:
     ago = duration(max(0.0, time.time() * 1000 - last["atMs"]))
     reason = f": {last['reason']}" if last.get("reason") else ""
-    return f"{last['from']} to {last['to']}, {last['outcome']} {ago} ago{reason}"
+    return f"{last['from']} to {last['to'] or 'a newer one'}, {last['outcome']} {ago} ago{reason}"

@@ -5,13 +5,20 @@ fork and the program (systemd.exec(5), PROCESS EXIT CODES), launchd answers 78 w
 all, and a shell has 126 and 127.
 """
 
+import re
 import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from openclawd.daemon.exit_codes import ExitCode, meaning
-from openclawd.service.standing import End, Standing
+from openclawd.service.standing import REFUSAL, End, Standing
 
 _INSTALL: Final = "openclawd gateway install"
+# systemd.exec(5): EXIT_CREDENTIALS.
+_CREDENTIAL: Final = 243
+_LOADED: Final = re.compile(r"^LoadCredential=[^:\n]+:(/.+)$", re.MULTILINE)
 # Which of systemd's preparations failed.
 _PREPARATIONS: Final = {
     200: "its working directory is not there",
@@ -28,7 +35,7 @@ _PREPARATIONS: Final = {
     233: "its runtime directory could not be made",
     238: "its state directory could not be made",
     240: "its log directory could not be made",
-    243: "a credential of its unit could not be read",
+    _CREDENTIAL: "a credential of its unit could not be read",
 }
 _RESULTS: Final = {
     "watchdog": "its event loop was stuck, and systemd killed it",
@@ -39,6 +46,7 @@ _RESULTS: Final = {
     "bad-setting": "its unit has a setting that systemd does not take",
     "error": "systemd cannot read its unit",
     "masked": "somebody has masked its unit",
+    REFUSAL: "it could not start, and another start would not help",
 }
 _SIGNALS: Final = {
     signal.SIGALRM: "it hung in its start, on trial",
@@ -79,6 +87,10 @@ def cure(standing: Standing, *, as_root: bool) -> str:
     sudo = "sudo " if not standing.of_user and not as_root else ""
     manager = "systemctl --user" if standing.of_user else "systemctl"
     if standing.supervisor == "launchd":
+        if end.result == REFUSAL:
+            return f"{sudo}openclawd gateway check"
+        if end.code == ExitCode.BUSY:
+            return f"{sudo}openclawd doctor"
         if end.code in (ExitCode.CONFIG, 126, 127):
             return f"{sudo}{_INSTALL}{scope}"
         return f"{sudo}openclawd logs -n 50"
@@ -86,17 +98,30 @@ def cure(standing: Standing, *, as_root: bool) -> str:
         return f"{sudo}{manager} unmask {standing.name}"
     if end.result in {"bad-setting", "error"}:
         return f"{manager} status {standing.name}"
-    if end.code == ExitCode.CONFIG:
+    if end.code in (ExitCode.CONFIG, ExitCode.UNEXPECTED):
         return f"{sudo}openclawd gateway check"
     if end.code == ExitCode.BUSY:
         return f"{sudo}openclawd doctor"
     if end.code in (126, 127, 203, 216, 217):
         return f"{sudo}{_INSTALL}{scope}"
+    if end.code == _CREDENTIAL:
+        return f"{sudo}{_INSTALL}{scope} --token-file FILE"
     if end.code in _PREPARATIONS:
         return f"{manager} cat {standing.name}"
     if end.result == "oom-kill":
         return f"{'' if as_root else 'sudo '}journalctl -k -n 50"
     return f"{sudo}openclawd logs -n 50"
+
+
+def unread_credentials(standing: Standing, end: End) -> Iterator[str]:
+    """Which of the files that its unit names are not there, as far as we may see."""
+    if end.code != _CREDENTIAL or standing.file is None:
+        return
+    with suppress(OSError):
+        # systemctl(1) shows the property as something that cannot be printed.
+        for each in _LOADED.findall(standing.file.read_text(errors="replace")):
+            if not Path(each).exists():
+                yield f"not there: {each}"
 
 
 def _of_code(code: int, supervisor: str) -> str | None:

@@ -1,31 +1,27 @@
 """The service that runs the gateway of a state directory, of whatever supervisor, if there is one."""
 
-import os
 import pwd
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
 
 import attrs
 
-from openclawd.config.paths import Paths, resolve_paths
+from openclawd.config.paths import Paths, profile_of, resolve_paths
 from openclawd.config.problems import ConfigError
 from openclawd.daemon.lock import running_pid
 from openclawd.service import launchd_standing, systemd_standing
+from openclawd.service.control_group import service_around
 from openclawd.service.launchctl import Launchctl, LaunchctlRefused
-from openclawd.service.launchd_job import agent, daemon
+from openclawd.service.launchd_job import agent, daemon, whose
 from openclawd.service.plist import label_of
-from openclawd.service.standing import Standing
-from openclawd.service.surroundings import look
+from openclawd.service.program import config_home, home_of
+from openclawd.service.standing import Condition, Standing
+from openclawd.service.surroundings import Surroundings, look, obstacle
 from openclawd.service.systemctl import Systemctl, SystemctlRefused
 from openclawd.service.systemd_standing import Journal
 from openclawd.service.tool import Ask, ask
 from openclawd.service.unit import unit_name
-
-# cgroups(7): `0::/path`, and with version 1 the hierarchy that systemd keeps for itself.
-_HIERARCHY: Final = re.compile(r"^(?:0:|\d+:name=systemd):(/.+)$", re.MULTILINE)
 
 
 def find_service(
@@ -36,10 +32,11 @@ def find_service(
     What runs decides: whoever has the process. Otherwise the unit of the profile, if its state is this one.
     """
     surroundings = look(environ, root)
-    profile = environ.get("OPENCLAW_PROFILE", "").strip()
-    named = None if profile in {"", "default"} else profile
+    named = profile_of(environ)
     if surroundings.manager == "systemd":
         found = [*_units(unit_name(named), pid, asked, root)]
+        if not surroundings.user_manager:
+            found += _asleep(f"{unit_name(named)}.service", environ, surroundings, root)
         lingers = surroundings.lingers
         found = [attrs.evolve(each, lingers=lingers) if each.of_user else each for each in found]
     elif surroundings.manager == "launchd":
@@ -61,27 +58,39 @@ def journal_of(paths: Paths, environ: Mapping[str, str], asked: Ask = ask) -> Jo
 
 def _units(name: str, pid: int | None, asked: Ask, root: Path) -> Iterator[Standing]:
     """Those that it may be, a user's first."""
-    for unit in dict.fromkeys((*_unit_of(pid, root), f"{name}.service")):
+    own, named = service_around(pid, root / "proc") if pid is not None else None, f"{name}.service"
+    for unit in dict.fromkeys(each for each in (own, named) if each is not None):
         for of_user in (True, False):
             with suppress(SystemctlRefused):
                 shown = Systemctl(of_user, asked).show(unit, *systemd_standing.PROPERTIES)
                 standing = systemd_standing.standing_of(shown, of_user=of_user)
-                if standing is not None:
+                # A terminal that is a service itself (cron, a desktop's) has a gateway in it, and is none.
+                if standing is not None and (unit == named or standing.pid == pid):
                     yield standing
 
 
-def _unit_of(pid: int | None, root: Path) -> Iterator[str]:
-    """The service that a process is in, by its control group; a unit may have any name."""
-    with suppress(OSError):
-        text = (root / "proc" / str(pid) / "cgroup").read_text() if pid is not None else ""
-        found = _HIERARCHY.search(text)
-        unit = found[1].rpartition("/")[2] if found is not None else ""
-        if unit.endswith(".service"):
-            yield unit
+def _asleep(unit: str, environ: Mapping[str, str], around: Surroundings, root: Path) -> Iterator[Standing]:
+    """A user's unit whose manager does not run: by its file."""
+    file = config_home(environ) / "systemd/user" / unit
+    advice = obstacle(around, system=False)
+    if advice is None or not (root / str(file).lstrip("/")).is_file():
+        return
+    wanted = file.parent / "default.target.wants" / unit
+    yield Standing(
+        supervisor="systemd",
+        name=unit,
+        of_user=True,
+        condition=Condition.STOPPED,
+        enabled=(root / str(wanted).lstrip("/")).is_symlink(),
+        file=file,
+        lingers=around.lingers,
+        wakes=advice.command,
+    )
 
 
 def _jobs(label: str, environ: Mapping[str, str], asked: Ask) -> Iterator[Standing]:
-    home, uid = Path(environ.get("HOME") or Path.home()), os.getuid()
+    home = home_of(environ)
+    uid = whose(home)
     for installed in (
         agent(home, label, uid, Launchctl(f"gui/{uid}", asked)),
         daemon(label, Launchctl("system", asked)),

@@ -13,12 +13,15 @@ from typing import Final
 import attrs
 
 from openclawd.config.atomic import sync_folder
+from openclawd.service.program import config_home
 from openclawd.service.self_unpack import place
 from openclawd.service.unit import SECRETS, ServiceSpec, literal
 from openclawd.slots.guard import guard_text, install_guard
 from openclawd.slots.layout import Installation
+from openclawd.slots.progress import update_lock
 
 _PRIVATE: Final = 0o600
+_SYSTEM_CONFIG: Final = Path("/etc")
 _ENVIRONMENT: Final = """\
 # What {unit} gets as its environment: one NAME=value a line, such as a model provider's key.
 # ANTHROPIC_API_KEY=...
@@ -39,20 +42,28 @@ class Placed:
     changed: bool
 
 
+class NoPrograms(Exception):
+    """Nothing that lies there is executed."""
+
+
 def place_program(installation: Installation) -> Placed:
-    """Have this program in a slot, and the guard in front. Raises OSError, AnotherBuild."""
+    """Have this program in a slot, and the guard in front. Raises OSError, NoPrograms, AnotherBuild,
+    UpdateUnderWay.
+    """
     installation.root.mkdir(mode=0o755, parents=True, exist_ok=True)
-    # The folder of updates is there from the start: the guard looks whether it may write into it.
-    installation.update.mkdir(mode=0o755, exist_ok=True)
-    version, is_new = place(installation)
-    current = installation.current_version()
-    changed = is_new
-    if current is None or not installation.is_complete(current):
-        installation.swap(version)
-        current, changed = version, True
-    if install_guard(installation, guard_text()) or not installation.guard.exists():
-        changed = True
-    return Placed(version, current, changed)
+    # statvfs(3); systems that have no such flag let the slot be found incomplete.
+    if os.statvfs(installation.root).f_flag & getattr(os, "ST_NOEXEC", 0):
+        raise NoPrograms(f"{installation.root} may hold no programs: what it lies on is mounted noexec.")
+    # With it the folder of updates is there from the start: the guard looks whether it may write into it.
+    with update_lock(installation):
+        version, changed = place(installation)
+        current = installation.current_version()
+        if current is None or not installation.is_complete(current):
+            installation.swap(version)
+            current, changed = version, True
+        if install_guard(installation, guard_text()):
+            changed = True
+        return Placed(version, current, changed)
 
 
 class InTheWay(Exception):
@@ -77,6 +88,12 @@ def link_command(link: Path, installation: Installation, running: Path) -> bool:
     beside.replace(link)
     sync_folder(link.parent)
     return True
+
+
+def environment_file(environ: Mapping[str, str], profile: str | None, *, system: bool) -> Path:
+    """The file for keys of a service: what `%E` of its unit stands for."""
+    folder = _SYSTEM_CONFIG if system else config_home(environ)
+    return folder / "openclawd" / f"environment{'' if profile is None else f'-{profile}'}"
 
 
 def make_environment_file(file: Path, unit: str, restart: str) -> bool:

@@ -117,6 +117,12 @@ class Launchctl:
             return None
         raise self._refused("print", label, told, None)
 
+    def require_domain(self) -> None:
+        """Raises LaunchctlRefused where there is none: jobs of a user need one who is logged in."""
+        told = self._verb("print", self.domain)
+        if told.code != 0:
+            raise self._refused("print", "", told, None)
+
     def bootstrap(self, label: str, plist: Path) -> None:
         """Make a job known, and so start it; one that is still being taken away is waited for.
 

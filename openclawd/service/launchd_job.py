@@ -12,8 +12,8 @@ from typing import Literal
 import attrs
 
 from openclawd.service.launchctl import Job, Launchctl, LaunchctlRefused
-from openclawd.service.plist import JobSpec, agent_file, daemon_file, plist_text
-from openclawd.slots.durable import write_durably
+from openclawd.service.plist import NAME, JobSpec, agent_file, daemon_file, plist_text
+from openclawd.service.plist_file import PlistFile
 
 Done = Literal["unchanged", "started", "replaced", "restarted"]
 
@@ -37,12 +37,13 @@ class LaunchdJob:
         """Whether launchd finds it at the next log-in or boot."""
         return self.file.exists()
 
-    def written(self) -> str | None:
-        """The property list that is in place; None where there is none."""
-        try:
-            return self.file.read_text()
-        except OSError:
-            return None
+    def wanted(self, spec: JobSpec) -> PlistFile:
+        """The property list as it is to be, beside the one that is in place."""
+        return PlistFile(self.file, plist_text(spec))
+
+    def require_domain(self) -> None:
+        """Raises LaunchctlRefused where launchd has no place for it: nobody is logged in at the screen."""
+        self.launchctl.require_domain()
 
     def job(self) -> Job | None:
         """How it is now; None where launchd does not know it. Raises LaunchctlRefused."""
@@ -55,13 +56,12 @@ class LaunchdJob:
         Raises LaunchctlRefused, OSError.
         """
         self._may_change("install")
-        text = plist_text(spec)
-        changed = self.written() != text
+        wanted = self.wanted(spec)
+        changed = wanted.state() != "same"
         job = self.job()
         if changed:
             self._make_log_folder(spec)
-            self.file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            write_durably(self.file, text.encode())
+            wanted.write()
         if job is not None and not changed:
             if job.pid is not None:
                 return "unchanged"
@@ -108,6 +108,10 @@ class LaunchdJob:
         self._may_change("stop")
         return self.launchctl.bootout(self.label)
 
+    def has_siblings(self) -> bool:
+        """Whether there are jobs of other profiles beside it, which run the same program."""
+        return any(each != self.file for each in self.file.parent.glob(f"{NAME}*.plist"))
+
     def _bootstrap(self) -> None:
         self.launchctl.enable(self.label)
         self.launchctl.bootstrap(self.label, self.file)
@@ -126,6 +130,14 @@ class LaunchdJob:
         folder.mkdir(mode=0o750 if spec.user is not None else 0o700, parents=True)
         if spec.user is not None:
             shutil.chown(folder, spec.user)
+
+
+def whose(home: Path) -> int:
+    """The user whose jobs those of a home are: sudo leaves a person's home to root on macOS."""
+    try:
+        return home.stat().st_uid if os.geteuid() == 0 else os.geteuid()
+    except OSError:
+        return os.geteuid()
 
 
 def agent(home: Path, label: str, uid: int, launchctl: Launchctl | None = None) -> LaunchdJob:

@@ -18,6 +18,8 @@ from xml.sax.saxutils import escape
 
 import attrs
 
+from openclawd.daemon.person import VARIABLE
+
 NAME: Final = "ai.openclawd.gateway"
 """The label of the gateway that has no profile."""
 
@@ -55,6 +57,9 @@ class JobSpec:
 
     user: str | None = None
     """Whom a daemon runs as; an agent runs as its own user."""
+
+    guarded: bool = False
+    """Whether `program` is the guard of an installation, which is root's where there is a `user`."""
 
     def __attrs_post_init__(self) -> None:
         """Raises ValueError for what no property list can say, or launchd would take for something else."""
@@ -120,10 +125,18 @@ def _entries(spec: JobSpec) -> Iterator[tuple[str, Value, tuple[str, ...]]]:
         list(spec.program),
         ("A path that stays: which version it leads to is not launchd's business.",),
     )
-    if spec.user is not None:
+    if spec.user is not None and not spec.guarded:
         yield "UserName", spec.user, ("Not root, which a gateway has no use for.",)
-    if spec.environment:
-        yield "EnvironmentVariables", dict(sorted(spec.environment.items())), ()
+    environment = dict(spec.environment)
+    becomes: tuple[str, ...] = ()
+    if spec.user is not None and spec.guarded:
+        environment[VARIABLE] = spec.user
+        becomes = (
+            "Whom the gateway becomes before it does anything. The guard before it is root's, and so is the",
+            "program: only root may take back a version that is not well.",
+        )
+    if environment:
+        yield "EnvironmentVariables", dict(sorted(environment.items())), becomes
     yield "RunAtLoad", True, ("From the log-in on, or from the boot on.",)
     yield (
         "KeepAlive",

@@ -14,8 +14,6 @@ from typing import Final
 
 import attrs
 
-from openclawd.slots.layout import Installation, installation_of
-
 _NAME: Final = "openclawd"
 SYSTEM_ROOT: Final = Path("/opt/openclawd")
 SYSTEM_COMMAND: Final = Path("/usr/local/bin/openclawd")
@@ -41,11 +39,6 @@ def running_program() -> Program:
     return Program((sys.executable, "-m", _NAME), is_portable=False)
 
 
-def own_installation() -> Installation | None:
-    """The installation that this process runs from; None where it runs from none."""
-    return installation_of(Path(sys.executable)) if getattr(sys, "frozen", False) else None
-
-
 def default_root(home: Path, *, system: bool) -> Path:
     """Where an installation is put unless somebody says where."""
     return SYSTEM_ROOT if system else home / ".local" / "lib" / _NAME
@@ -59,6 +52,11 @@ def command_link(home: Path, *, system: bool) -> Path:
 def home_of(environ: Mapping[str, str]) -> Path:
     """The user's home folder, as programs of this user see it."""
     return Path(environ.get("HOME") or Path.home())
+
+
+def config_home(environ: Mapping[str, str]) -> Path:
+    """~/.config, or what a user has in its place: %E of a unit."""
+    return Path(environ.get("XDG_CONFIG_HOME") or home_of(environ) / ".config")
 
 
 def is_on_path(link: Path, environ: Mapping[str, str]) -> bool:

@@ -5,6 +5,7 @@ file that people download unpacks itself into a folder of its own when it starts
 and what else belongs to a slot rides inside it (slots/carried.py).
 """
 
+import errno
 import filecmp
 import os
 import shutil
@@ -16,6 +17,7 @@ from typing import Final
 from openclawd import __version__
 from openclawd.config.atomic import sync_folder
 from openclawd.slots.carried import INTERNAL, PROGRAM, carried
+from openclawd.slots.durable import sync_tree
 from openclawd.slots.layout import Installation
 
 # What else a build has at its top; what lies beside a folder's executable by chance is none of ours.
@@ -28,7 +30,7 @@ class AnotherBuild(Exception):
 
 def place(installation: Installation) -> tuple[str, bool]:
     """Have this program in its slot: its version, and whether it had to be put there. Durable when this
-    returns. Raises OSError, AnotherBuild.
+    returns. The lock of the installation is held meanwhile. Raises OSError, AnotherBuild.
     """
     slot = installation.slot(__version__)
     if installation.is_complete(__version__):
@@ -36,20 +38,20 @@ def place(installation: Installation) -> tuple[str, bool]:
             raise AnotherBuild(f"{slot} holds another build of {__version__} than this one.")
         return __version__, False
     installation.versions.mkdir(mode=0o755, parents=True, exist_ok=True)
+    installation.clear_away()
+    _require_room(installation.versions)
     beside = installation.versions / f".{__version__}-{os.urandom(4).hex()}"
     beside.mkdir(mode=0o755)
     try:
         for source, target in _parts():
             if source.is_dir():
-                shutil.copytree(source, beside / target, symlinks=True, ignore=_carried, dirs_exist_ok=True)
+                _copy(source, beside / target)
             else:
                 shutil.copy2(source, beside / target)
         _settle(beside)
         if slot.exists():
             # What has the name and cannot run: this is how it is put right.
-            broken = installation.versions / f".{__version__}-{os.urandom(4).hex()}-gone"
-            slot.rename(broken)
-            shutil.rmtree(broken, ignore_errors=True)
+            slot.rename(installation.versions / f".{__version__}-{os.urandom(4).hex()}-gone")
         beside.rename(slot)
         sync_folder(installation.versions)
     except BaseException:
@@ -65,6 +67,24 @@ def _parts() -> Iterator[tuple[Path, str]]:
     yield executable, PROGRAM
     yield (executable.parent / INTERNAL).resolve(), INTERNAL
     yield from ((each, each.name) for name in _BESIDE if (each := executable.parent / name).exists())
+
+
+def _require_room(folder: Path) -> None:
+    """Raises OSError (ENOSPC) where this program is larger than what is free."""
+    files = (file for source, _ in _parts() for file in (source, *source.rglob("*")))
+    needed = sum(file.lstat().st_size for file in files)
+    found = os.statvfs(folder)
+    if found.f_bavail * found.f_frsize < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A folder with all that is in it. Raises OSError."""
+    try:
+        shutil.copytree(source, target, symlinks=True, ignore=_carried)
+    except shutil.Error as error:
+        # It tells of every file: hundreds, where a disk has become full. One is enough.
+        raise OSError(None, str(error.args[0][0][2])) from error
 
 
 def _carried(folder: str, names: list[str]) -> list[str]:
@@ -95,21 +115,8 @@ def _equal(compared: "filecmp.dircmp[str]") -> bool:
 
 def _settle(folder: Path) -> None:
     """Readable for whoever runs the service, writable for whoever installed it, and on the disk."""
-    for path, folders, files in os.walk(folder):
-        here = Path(path)
-        here.chmod(0o755)
-        for name in files:
-            file = here / name
-            if file.is_symlink():
-                continue
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
             # The one file makes all that it unpacks executable.
-            file.chmod(0o755 if file == folder / PROGRAM else 0o644)
-            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        for name in folders:
-            if not (here / name).is_symlink():
-                sync_folder(here / name)
-        sync_folder(here)
+            path.chmod(0o755 if path.is_dir() or path == folder / PROGRAM else 0o644)
+    sync_tree(folder)

@@ -2,9 +2,12 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
+
+REFUSAL: Final = "refused"
+"""The `result` of a job of launchd that could not start, and has ended as if it had been told to."""
 
 
 class Condition(StrEnum):
@@ -78,6 +81,9 @@ class Standing:
 
     lingers: bool | None = None
     """Of a user's service of systemd: whether it is there when nobody is logged in."""
+
+    wakes: str | None = None
+    """Of a user's service of systemd whose manager does not run: the command that starts that one."""
 
     output: Path | None = None
     """The file that has its output; None where the journal does."""

@@ -78,7 +78,7 @@ def obstacle(found: Surroundings, *, system: bool) -> Advice | None:
     if found.manager == "none":
         return _no_manager(found)
     if found.manager == "launchd":
-        return None
+        return None if system or found.uid else _of_nobody_at_the_screen(found)
     if system:
         return (
             None
@@ -107,6 +107,18 @@ def obstacle(found: Surroundings, *, system: bool) -> Advice | None:
     )
 
 
+def _of_nobody_at_the_screen(found: Surroundings) -> Advice:
+    """root, whose job launchd would never start."""
+    whom = found.behind_sudo
+    without = f" For {whom} while they are logged in at the screen: without sudo." if whom is not None else ""
+    named = "" if whom is not None else " --as USER"
+    return Advice(
+        f"As root this would be a job of root, who never logs in at the screen.{without} From the boot on,"
+        f" as {whom or 'a person'}: with --system.",
+        f"{'sudo ' if whom is not None else ''}{_INSTALL} --system{named}",
+    )
+
+
 def lasting(found: Surroundings) -> Advice | None:
     """What a user's service still needs so that it is there after a log-out and after a boot."""
     if found.manager != "systemd" or found.lingers:
@@ -132,8 +144,9 @@ def _no_manager(found: Surroundings) -> Advice:
     if found.container is not None:
         return Advice(
             f"This is a container ({found.container}), and process 1 ({found.init}) starts no services: what"
-            " runs the container keeps it alive. Let its command be the gateway, with its state on a volume.",
-            "openclawd gateway --bind lan",
+            " runs the container keeps it alive. Let its command be the gateway, with its state on a volume,"
+            " and have a token made there once, without which nobody outside is served.",
+            "openclawd gateway token rotate && openclawd gateway --bind lan",
         )
     return Advice(
         f"Neither systemd nor launchd runs here (process 1 is {found.init}). What starts services here can"

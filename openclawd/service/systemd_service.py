@@ -6,10 +6,14 @@ from typing import Final, Literal
 
 import attrs
 
+from openclawd.service.ends import unread_credentials
+from openclawd.service.standing import End, Standing
 from openclawd.service.systemctl import Systemctl, SystemctlRefused
+from openclawd.service.systemd_standing import PROPERTIES as STANDING_PROPERTIES
+from openclawd.service.systemd_standing import Journal, standing_of
 from openclawd.service.tool import Ask, ask
 from openclawd.service.unit import unit_name
-from openclawd.service.unit_file import UnitFile, is_ours
+from openclawd.service.unit_file import UnitFile
 
 Done = Literal["unchanged", "started", "restarted"]
 
@@ -129,29 +133,25 @@ class SystemdService:
         self.systemctl.stop(*listening, self.unit)
         return True
 
-    def said(self, *, by_gateway: bool = True, lines: int = 12) -> str:
-        """The last words of the gateway, or of systemd about it; empty where the journal cannot be read."""
-        scope = ("--user",) if self.systemctl.of_user else ()
-        unit = "--user-unit" if self.systemctl.of_user else "--unit"
-        whose = ("-t", self.name) if by_gateway else (unit, self.unit, "-t", "systemd", "-t", "(guard)")
-        told = self._ask(
-            ("journalctl", *scope, "--no-pager", "--quiet", "-o", "cat", "-n", str(lines), *whose)
+    def standing(self) -> Standing | None:
+        """How it is; None where there is no such unit. Raises SystemctlRefused."""
+        return standing_of(
+            self.systemctl.show(self.unit, *STANDING_PROPERTIES), of_user=self.systemctl.of_user
         )
-        return told.out.strip() if told.code == 0 else ""
+
+    def last_end(self, standing: Standing) -> tuple[End | None, list[str]]:
+        """How its last process ended, and what that said last; nothing where the journal cannot be read."""
+        journal = Journal(self.unit, self.systemctl.of_user, ask=self._ask)
+        end = standing.end or journal.last_end()
+        if end is None:
+            return None, []
+        return end, [*unread_credentials(standing, end), *journal.last_words(end, most=8)]
 
     @property
     def journal(self) -> str:
         """The command that shows its words."""
         scope = "--user " if self.systemctl.of_user else ""
         return f"journalctl {scope}-u {self.name} -n 50"
-
-    def edited(self) -> bool:
-        """Whether its unit file has words of somebody else. Raises OSError."""
-        return self.file.exists() and not is_ours(self.file.read_text(errors="replace"))
-
-    def drop_ins(self) -> Path:
-        """Where `systemctl edit` puts a person's own settings; they stay."""
-        return self.file.with_name(f"{self.unit}.d")
 
     def has_siblings(self) -> bool:
         """Whether the same manager has services of other profiles, which run the same program."""

@@ -34,6 +34,7 @@ PROPERTIES: Final = (
     "InvocationID",
     "StatusText",
     "ExecStart",
+    "ExecStartPre",
     "Environment",
     "User",
 )
@@ -52,6 +53,7 @@ _CONDITIONS: Final = {
 }
 _ENABLED: Final = ("enabled", "enabled-runtime", "linked", "static")
 _EXECUTED: Final = re.compile(r"path=(.+?) ; argv")
+_EXITED_WITH: Final = re.compile(r" ; code=exited ; status=(\d+)")
 _STATE_DIR: Final = "OPENCLAW_STATE_DIR="
 
 
@@ -104,8 +106,11 @@ def _end(shown: Mapping[str, str], at_ms: int | None) -> End | None:
     code, status = _whole(shown.get("ExecMainCode")), _whole(shown.get("ExecMainStatus"))
     result = shown.get("Result", "")
     if at_ms is None or not code or status is None:
-        # It never had a process: there were no means for one, or it reached its limit of starts.
-        return None if result in {"", "success"} else End(result=result)
+        # It never had a process: there were no means for one, what goes before it failed (then with its own
+        # code, or systemd's for what that could not be given), or it reached its limit of starts.
+        before = _EXITED_WITH.search(shown.get("ExecStartPre", ""))
+        failed_with = int(before[1]) if before is not None and result == "exit-code" else 0
+        return None if result in {"", "success"} else End(code=failed_with or None, result=result)
     invocation = shown.get("InvocationID") or None
     if code == _EXITED:
         return End(code=status, result=result, at_ms=at_ms, invocation=invocation)
@@ -208,6 +213,7 @@ def text_of(entry: Mapping[str, Any]) -> str:
 _INFORMATION: Final = re.compile(
     r"^\d\d:\d\d:\d\d\S*\s+(?:info|debug|trace)\b"
     r"|^\s*(?:Dashboard|Certificate)\b"
+    r"|^Fatal Python error: Aborted$"
     r'|^\s+File "|^    |^(?:Current thread|Thread) 0x|^Traceback |^Extension modules: '
 )
 

@@ -46,7 +46,11 @@ class UnitFile:
             return "absent"
         if present in (self.marked, self.text):
             return "same"
-        return "ours" if is_ours(present) else "yours"
+        return "ours" if self.is_ours(present) else "yours"
+
+    def is_ours(self, present: str) -> bool:
+        """Whether these are words of this program, of any version, as they were written."""
+        return is_ours(present)
 
     def diff(self) -> str:
         """What would change, as `diff -u` shows it; empty when nothing would. Raises OSError."""

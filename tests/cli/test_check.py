@@ -76,6 +76,26 @@ def test_what_would_end_a_start_is_said_with_its_exit_code(
     assert len(failed(ran)) == 1
 
 
+def test_a_database_with_a_page_that_is_none_is_found_where_no_gateway_uses_it(
+    shell: Shell, database: Path
+) -> None:
+    with database.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 4096)
+
+    ran = shell("gateway", "check", "--json")
+
+    assert (ran.code, failed(ran)) == (1, ["database"])
+
+
+def test_where_one_ran_it_is_said_where_its_end_is_told(shell: Shell) -> None:
+    log = shell.state_dir / "openclawd" / "logs" / "openclawd.log"
+    log.parent.mkdir(mode=0o700, parents=True)
+    log.parents[1].chmod(0o700)
+    log.touch()
+    assert shell("gateway", "check").out.endswith("openclawd logs -n 50\n")
+
+
 def test_an_older_database_could_be_converted_and_is_not(shell: Shell, database: Path) -> None:
     before = database.read_bytes()
 

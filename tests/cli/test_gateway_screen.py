@@ -1,13 +1,17 @@
 """What `gateway status` makes of what was seen: a screen, a document, and one command that helps."""
 
+import time
 from typing import Any
 
 import pytest
 
 from openclawd.cli.failure import Failure, NotRunning
+from openclawd.cli.finding import failed
 from openclawd.cli.gateway_screen import document, lines
 from openclawd.cli.gateway_seen import Seen
+from openclawd.cli.log_tail import LogTail, at_ms
 from openclawd.cli.next_step import next_step
+from openclawd.cli.service_unit import Unit
 from openclawd.service.standing import Condition, End, Standing
 
 NOW_MS = 1_795_402_470_000.0
@@ -22,6 +26,12 @@ RUNNING = {
 DOWN = NotRunning("No gateway is running for /state.", cure="Start it: openclawd gateway")
 
 
+CHANGED = Unit("openclawd.service", of_user=True, changed=("/etc/x",), stale=False)
+ENABLE = "systemctl --user enable openclawd.service"
+WAKE = "sudo loginctl enable-linger ada"
+OTHER_PORT = "openclawd config set gateway.port 18790"
+
+
 def standing(condition: Condition, **more: Any) -> Standing:
     known = {"of_user": True, "enabled": True, "lingers": True, "since_ms": round(NOW_MS) - 60_000}
     return Standing("systemd", "openclawd.service", condition=condition, **{**known, **more})
@@ -30,11 +40,12 @@ def standing(condition: Condition, **more: Any) -> Standing:
 def serving(**more: Any) -> Seen:
     found = RUNNING | more.pop("running", {})
     unit = more.pop("unit", standing(Condition.RUNNING, pid=128))
-    return Seen(NOW_MS, running=found, pid=128, standing=unit, **more)
+    return Seen(NOW_MS, running=found, pid=128, standing=unit, unit=more.pop("unread", None), **more)
 
 
 def down(condition: Condition | None = None, end: End | None = None, **more: Any) -> Seen:
-    unit = standing(condition, end=end) if condition is not None else None
+    known = more.pop("unit", {})
+    unit = standing(condition, end=end, **known) if condition is not None else None
     return Seen(NOW_MS, failure=DOWN, standing=unit, end=end, **more)
 
 
@@ -141,6 +152,10 @@ BACK = {
             "0.6.0 was to come 2 h ago, and did not; 0.5.2 stayed: the disk is full",
         ),
         (
+            {"last": BACK | {"outcome": "failed", "to": "", "by": "updater", "reason": "no route to host"}},
+            "a newer one was to come 2 h ago, and did not; 0.5.2 stayed: no route to host",
+        ),
+        (
             {"progress": {"phase": "downloading", "to": "0.6.0", "doneBytes": 5, "totalBytes": 20}},
             "downloading 0.6.0, 25 %",
         ),
@@ -159,7 +174,17 @@ def test_an_installation_that_never_was_updated_has_no_such_line() -> None:
     [
         (serving(update=TRIAL), "openclawd update status"),
         (serving(running={"restartProblem": "the disk is full"}), "openclawd gateway check"),
-        (serving(running={"configWarnings": ["x"]}), "openclawd config validate"),
+        (serving(running={"restartRequiredFor": ["gateway.port"]}), "openclawd gateway restart"),
+        (serving(unwritable=failed("state folder", "no space left", "df -h /state")), "df -h /state"),
+        (serving(unit=standing(Condition.RUNNING, pid=128, enabled=False)), ENABLE),
+        (serving(unread=CHANGED), "systemctl --user restart openclawd.service"),
+        (down(Condition.STOPPED, unit={"wakes": "sudo loginctl enable-linger ada"}), WAKE),
+        (down(Condition.WAITING, End(code=75)), "openclawd doctor"),
+        (down(Condition.WAITING, End(code=75), taken_port=(18789, "web (pid 9)")), OTHER_PORT),
+        (down(Condition.STARTING, End(code=1)), "openclawd gateway check"),
+        (down(Condition.STARTING, End(code=1), pid=9), "openclawd gateway check"),
+        (serving(running={"configWarnings": ["x"]}, config_is_valid=False), "openclawd config validate"),
+        (serving(running={"configWarnings": ["no certificate"]}), "openclawd gateway check"),
         (serving(running={"stateWarnings": [{"failing": True, "cure": "df -h /"}]}), "df -h /"),
         (serving(running={"devicesWaiting": 1}), "openclawd devices list"),
         (serving(running={"lifecycle": "draining"}), "openclawd logs -f"),
@@ -204,3 +229,73 @@ def test_as_json_all_of_it_has_a_key() -> None:
     assert found["update"]["trial"]["to"] == "0.6.0"
     gone = document(down(Condition.FAILED, End(code=78)))
     assert (gone["running"], gone["error"]["message"]) == (False, DOWN.message)
+
+
+def test_a_refused_restart_is_told_once_with_its_time_and_what_it_is_for() -> None:
+    running = {
+        "restartProblem": "port 99 is in use",
+        "restartProblemAtMs": time.time() * 1000 - 300_000,
+        "restartRequiredFor": ["gateway.port"],
+        "configWarnings": ["gateway.port needs a restart, which was refused: port 99 is in use"],
+    }
+    shown = screen(serving(running=running))
+    assert shown["restart"] == (
+        "needed for gateway.port, refused 5 min ago, and tried again by itself: port 99 is in use"
+    )
+    assert "warning" not in shown
+
+
+def test_a_restart_that_nobody_has_asked_for_is_told() -> None:
+    """`gateway.reload.mode` hot."""
+    shown = screen(serving(running={"restartRequiredFor": ["gateway.port"]}))
+    assert shown["restart"] == "needed for gateway.port, and not asked for yet"
+
+
+def test_who_has_the_port_is_told() -> None:
+    seen = down(Condition.WAITING, End(code=75), taken_port=(18789, "web (pid 9) of web.service"))
+    assert screen(seen)["port"] == (
+        "18789 is held by web (pid 9) of web.service: end that, or take another port"
+    )
+
+
+def test_one_that_systemd_has_given_up_says_after_how_many_starts() -> None:
+    unit = standing(Condition.FAILED, starts_again=300, end=End(code=1))
+    shown = screen(Seen(NOW_MS, failure=DOWN, standing=unit, end=unit.end))
+    assert "failed, and systemd has given up after 301 starts" in shown["service"]
+    assert "failed" not in shown
+
+
+def test_root_may_ask_a_gateway_that_starts() -> None:
+    unit = standing(Condition.STARTING, of_user=False, pid=9)
+    assert screen(Seen(NOW_MS, as_root=True, failure=DOWN, standing=unit))["gateway"] == (
+        "process 9, which does not serve yet"
+    )
+    assert "only root" in screen(Seen(NOW_MS, failure=DOWN, standing=unit))["gateway"]
+
+
+def test_a_service_without_a_manager_says_why_it_is_stopped() -> None:
+    unit = standing(Condition.STOPPED, wakes=WAKE, lingers=False)
+    said = [str(value) for _, value in lines(Seen(NOW_MS, failure=DOWN, standing=unit))]
+    assert any("no service manager of this user runs" in each for each in said)
+    assert "it is not there after the next boot before you log in, as lingering is off" in said
+
+
+def test_answers_that_fail_are_told_with_their_reason() -> None:
+    failed_answer = {"time": "2026-11-22T20:00:00.000Z", "error": "loc cannot be reached"}
+    now_ms = at_ms(failed_answer) or 0
+    seen = serving(failed_answers=(failed_answer, failed_answer))
+    seen.now_ms = now_ms + 300_000
+    assert screen(seen)["answers"] == "the last 2 failed, 5 min ago: loc cannot be reached"
+    assert "answers" not in screen(serving())
+
+
+def test_an_answer_that_did_not_fail_ends_the_row() -> None:
+    ended = [{"message": "run ended", "state": state} for state in ("error", "done", "error", "error")]
+    assert len(LogTail(ended).failed_answers) == 2
+    assert LogTail(ended[:2]).failed_answers == []
+
+
+def test_words_without_an_end_are_for_the_log() -> None:
+    seen = down(Condition.WAITING, End(signal=6), last_words=("error  loop stuck  " + "x" * 9000,))
+    assert screen(seen)["it said"].endswith("… (openclawd logs)")
+    assert len(screen(seen)["it said"]) < 700

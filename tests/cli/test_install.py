@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ import attrs
 import pytest
 
 from openclawd.cli.failure import Failure
+from openclawd.cli.install_program import placed
 from openclawd.cli.install_systemd import install
 from openclawd.cli.main import main
 from openclawd.cli.service import Chosen
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.service.surroundings import Surroundings
 from openclawd.service.systemctl import Systemctl
-from openclawd.service.systemd_service import SystemdService
+from openclawd.service.systemd_service import SystemdService, user_service
+from openclawd.slots.layout import Installation
 from tests.support.fake_systemctl import FakeSystemctl
+from tests.support.gateway_process import free_port
 
 AROUND = Surroundings(
     manager="systemd",
@@ -25,7 +29,7 @@ AROUND = Surroundings(
     wsl=False,
     container=None,
     user="ada",
-    uid=os.geteuid(),
+    uid=1000,
     behind_sudo=None,
     user_manager=True,
     lingers=True,
@@ -38,6 +42,7 @@ class Machine:
 
     home: Path
     manager: FakeSystemctl
+    around: Surroundings = AROUND
 
     @property
     def unit(self) -> Path:
@@ -46,6 +51,11 @@ class Machine:
     @property
     def keys(self) -> Path:
         return self.home / ".config" / "openclawd" / "environment"
+
+    def listens_at(self, port: int) -> None:
+        """By its config."""
+        (self.home / ".openclaw").mkdir(exist_ok=True)
+        (self.home / ".openclaw" / "openclaw.json").write_text(f"{{ gateway: {{ port: {port} }} }}")
 
     def install(self, **asked: object) -> tuple[dict[str, Any], list[str]]:
         """The facts and the notes. Raises Failure."""
@@ -56,7 +66,7 @@ class Machine:
         systemctl = Systemctl(of_user=True, ask=self.manager, wait=self.manager)
         service = SystemdService("openclawd", self.unit, systemctl, self.manager)
         environ = {"HOME": str(self.home), "OPENAI_API_KEY": "sk-secret"}
-        chosen = Chosen(service, False, None, AROUND, environ)
+        chosen = Chosen(service, False, None, self.around, environ)
         facts: dict[str, Any] = {}
         notes: list[str] = []
 
@@ -72,7 +82,9 @@ class Machine:
 def machine(tmp_path: Path) -> Machine:
     folder = tmp_path / ".config" / "systemd" / "user"
     folder.mkdir(parents=True)
-    return Machine(tmp_path, FakeSystemctl(folder))
+    made = Machine(tmp_path, FakeSystemctl(folder))
+    made.listens_at(free_port())
+    return made
 
 
 def test_the_service_is_installed_and_started(machine: Machine) -> None:
@@ -147,9 +159,74 @@ def test_a_port_that_is_none_is_refused_before_anything_changes(machine: Machine
     assert not machine.unit.exists()
 
 
+def test_a_port_that_another_program_has_is_told_before_anything_changes(machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        machine.listens_at(port)
+        with pytest.raises(Failure, match=f"Port {port} on 127.0.0.1 is in use") as refused:
+            machine.install()
+    assert f" --port {port + 1}" in str(refused.value.cure)
+    assert (machine.unit.exists(), machine.manager.verbs) == (False, [])
+
+
+def test_a_port_of_the_flag_counts_and_not_the_configs(machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        machine.listens_at(taken.getsockname()[1])
+        machine.install(port=str(free_port()))
+    assert machine.unit.exists()
+
+
+def test_a_service_that_runs_has_its_port_itself(machine: Machine) -> None:
+    machine.install()
+    with socket.create_server(("127.0.0.1", 0)) as its_own:
+        machine.listens_at(its_own.getsockname()[1])
+        facts, _ = machine.install()
+    assert facts["service"].startswith("runs as it did")
+
+
+def test_the_way_to_the_chat_is_told(machine: Machine) -> None:
+    facts, _ = machine.install()
+    assert facts["chat"].endswith(" dashboard")
+
+
+def test_root_hears_that_the_gateway_may_do_all_that_root_may(machine: Machine) -> None:
+    _, notes = attrs.evolve(machine, around=attrs.evolve(AROUND, uid=0, user="root")).install()
+    assert any(note.endswith("uninstall && openclawd gateway install --system") for note in notes)
+    _, notes = machine.install()
+    assert not any("--system" in note for note in notes)
+
+
 def test_a_root_is_for_a_program_that_can_be_put_there(machine: Machine) -> None:
     with pytest.raises(Failure, match="was installed by a package manager"):
         machine.install(root="/srv/openclawd")
+
+
+# --- the program
+
+
+def placed_in(root: Path) -> Failure:
+    chosen = Chosen(user_service(None, root), False, None, AROUND, {"HOME": str(root)})
+    with pytest.raises(Failure) as refused:
+        placed(Installation(root), chosen, {}, lambda *_: None)
+    return refused.value
+
+
+def test_a_place_that_cannot_be_written_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    refused = placed_in(tmp_path / "file" / "openclawd")
+    assert refused.message.endswith("file/openclawd: Not a directory.")
+    assert str(refused.cure).startswith("ls -ld ")
+
+
+def test_a_place_where_nothing_is_executed_is_changed_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted = os.statvfs("/")
+    flags = [*mounted[:8], mounted.f_flag | os.ST_NOEXEC, *mounted[9:]]
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(flags))
+    refused = placed_in(tmp_path / "openclawd")
+    assert "noexec" in refused.message
+    assert str(refused.cure).endswith(" --root DIR")
 
 
 # --- the command line

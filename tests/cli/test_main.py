@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from openclawd import __version__
+from openclawd.cli.main import _failure_of
 from tests.cli.conftest import Shell
 
 ROOT = Path(__file__).parents[2]
@@ -116,3 +117,9 @@ def test_a_reader_that_goes_away_is_no_error(shell: Shell) -> None:
     )
     assert piped.stdout.count("\n") == 1
     assert piped.stderr == ""
+
+
+def test_a_fault_in_a_group_is_told_by_its_cause() -> None:
+    first = RuntimeError("the disk of the moon is full")
+    group = ExceptionGroup("Exceptions from Trio nursery", [ExceptionGroup("inner", [first])])
+    assert "RuntimeError: the disk of the moon is full" in _failure_of(group).message

@@ -82,6 +82,19 @@ def test_a_refused_restart_says_why_and_what_shows_more(shell: Shell) -> None:
     assert ran.err.endswith("openclawd gateway check\n")
 
 
+def test_a_restart_that_was_called_off_says_why_and_what_shows_more(shell: Shell) -> None:
+    draining = {**BEFORE, "lifecycle": "draining", "runs": 1}
+    off = {**BEFORE, "restartProblem": "half an update"}
+    with gateway(BEFORE, draining, off).listening(socket=shell.socket):
+        ran = shell("gateway", "restart")
+
+    assert ran.code == 1
+    assert ran.err == (
+        "No restart, and the gateway serves on: half an update\n"
+        "What would stand in the way of a start: openclawd gateway check\n"
+    )
+
+
 def test_a_restart_that_is_under_way_is_joined(shell: Shell) -> None:
     """The gateway closes every connection as it goes, also the one that asks it to."""
     going = gateway(BEFORE, AFTER)

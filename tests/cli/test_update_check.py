@@ -63,6 +63,20 @@ def test_nothing_newer_is_said(shell: Shell, tmp_path: Path) -> None:
         assert shell("update", "check", "--json").json["updateAvailable"] is None
 
 
+def test_a_machine_that_is_left_behind_is_told(shell: Shell, tmp_path: Path) -> None:
+    left = new_releases(tmp_path / "release")
+    left.add("999.0.0", minimum="998")
+    left.publish()
+    with WebServer(left.public).serving() as server:
+        configure(shell, server.url, left.public / "metadata" / "1.root.json")
+        said = shell("update", "check").out
+        assert said.startswith("Nothing that fits is newer")
+        reason = f"it can only follow 998 or newer, and {__version__} is installed"
+        assert said.splitlines()[-1] == f"999.0.0 is not for this machine: {reason}."
+        unfit = shell("update", "check", "--json").json["unfit"]
+    assert unfit == {"version": "999.0.0", "reason": reason}
+
+
 def test_nothing_of_a_look_stays(shell: Shell, server: WebServer, releases: Releases) -> None:
     configure(shell, server.url, releases.public / "metadata" / "1.root.json")
     before = sorted(shell.state_dir.rglob("*"))

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.binary
 
 FULL = os.environ.get("OPENCLAWD_TEST_FULL") == "1"
 RESTARTS = 100 if FULL else 3
-PATIENCE_S = 600.0 if FULL else 120.0
+PATIENCE_S = 600.0 if FULL else 240.0
 NEEDED = ("/usr/bin/dbus-daemon", "/usr/lib/systemd/systemd-logind", "/usr/bin/setpriv")
 # Enough for `systemd-analyze security`, in tenths.
 MOST_EXPOSED = 2.5
@@ -33,6 +33,20 @@ log_in
 until_true test -S /run/user/1000/systemd/private
 step dry as_ada $program gateway install --dry-run
 step nothing ls /home/ada
+step foreign as_ada HOME=/root $program gateway install
+printf '[Service]\nExecStart=/usr/bin/systemd-socket-activate --accept -l 127.0.0.1:18789 /bin/cat\n' \
+    >/etc/systemd/user/openclaw-gateway.service
+as_manager systemctl --user daemon-reload
+as_manager systemctl --user start openclaw-gateway
+until_true bash -c 'exec 3<>/dev/tcp/127.0.0.1/18789'
+step rival as_ada $program gateway install
+as_manager systemctl --user stop openclaw-gateway
+mount -t tmpfs -o size=20m,uid=1000,gid=1000,mode=700 none /home/ada
+step full as_ada $program gateway install
+mount -o remount,size=200m,noexec /home/ada
+step noexec as_ada $program gateway install
+umount /home/ada
+step untouched ls -A /home/ada
 step install as_ada $program gateway install
 step health health
 step first show MainPID,NRestarts,UnitFileState
@@ -88,7 +102,14 @@ step both as_ada $run gateway stop
 step silent as_manager systemctl --user show openclawd.socket openclawd.service -p ActiveState
 rm $units/openclawd.socket
 as_manager systemctl --user daemon-reload
-cp -a /home/ada/. /share/kept/
+as_ada $run gateway start >/dev/null
+step machines $program gateway install --system --port 18999
+said='{"sessionKey":"main","message":"hi","idempotencyKey":"a"}'
+step sent as_ada $run gateway call chat.send --params "$said"
+# As a power cut would leave it: everything runs.
+for part in etc home opt usr/local/bin var/lib; do mkdir -p /share/kept/disk/$part; done
+for part in etc home opt var/lib; do cp -a /$part/. /share/kept/disk/$part/; done
+cp -a /usr/local/bin/openclawd /share/kept/disk/usr/local/bin/
 step journal journalctl --no-pager -o cat
 step uninstall as_ada $run gateway uninstall
 step gone as_manager systemctl --user status openclawd
@@ -96,13 +117,17 @@ step left ls -A /home/ada $units
 """
 
 _BOOT = r"""
-cp -a /share/kept/. /home/ada/
-mkdir -p /var/lib/systemd/linger
-touch /var/lib/systemd/linger/ada
-systemctl start dbus.service systemd-logind.service
-health() { told=$(as_ada /home/ada/.local/bin/openclawd health --json) && echo $told; }
+# Nobody starts or enables anything here.
+run=/home/ada/.local/bin/openclawd
+health() { told=$(as_ada $run health --json) && echo $told; }
 until_true health
 step health health
+step history as_ada $run gateway call chat.history --params '{"sessionKey":"main"}'
+machines() { told=$(openclawd health --json) && echo $told; }
+until_true machines
+step machines machines
+step target systemctl is-active multi-user.target
+step units systemctl show openclawd -p ActiveState,NRestarts,UnitFileState
 """
 
 _SYSTEM = r"""
@@ -117,6 +142,7 @@ step enabled systemctl show openclawd -p UnitFileState,MainPID
 openclawd gateway restart >/dev/null
 step restarted systemctl show openclawd -p MainPID,NRestarts,ActiveState
 step unchanged openclawd gateway install --system --port 18999
+step check openclawd gateway check
 inside() { nsenter -t $pid -m setpriv --reuid openclawd --clear-groups "$@"; }
 step program inside touch /opt/openclawd/versions/x
 step system inside touch /etc/x
@@ -182,6 +208,13 @@ def system(program: Path) -> dict[str, Step]:
     return lived(f"program={program}\n{_SYSTEM}", [program.parents[1]], PATIENCE_S)
 
 
+@pytest.fixture(scope="module")
+def booted(person: dict[str, Step], program: Path, disk: Path) -> dict[str, Step]:
+    """The next machine with the disk of the person's."""
+    assert person
+    return lived(_BOOT, [program.parents[1]], PATIENCE_S, disk)
+
+
 def pid(step: Step) -> str:
     return step.facts["MainPID"]
 
@@ -198,6 +231,29 @@ def test_a_dry_run_shows_the_unit_and_leaves_nothing(person: dict[str, Step]) ->
     assert person["dry"].code == 0
     assert "+ExecStart=%h/.local/lib/openclawd/guard gateway" in person["dry"].said
     assert person["nothing"].said == ""
+
+
+def test_the_home_of_another_user_is_not_taken_for_ones_own(person: dict[str, Step]) -> None:
+    assert person["foreign"].said.endswith("gateway install")
+    assert "HOME is /root, which is not ada's." in person["foreign"].said
+
+
+def test_who_has_the_port_already_is_named_with_what_ends_that(person: dict[str, Step]) -> None:
+    assert person["rival"].code == 1
+    assert "Port 18789 on 127.0.0.1 is in use by systemd-socket-" in person["rival"].said
+    assert "systemctl --user disable --now openclaw-gateway.service" in person["rival"].said
+
+
+def test_a_disk_without_room_or_rights_to_execute_is_named_and_left_as_it_was(
+    person: dict[str, Step],
+) -> None:
+    assert person["full"].said.splitlines() == [
+        "The program cannot be put into ~/.local/lib/openclawd: No space left on device.",
+        "df -h /home/ada/.local/lib/openclawd",
+    ]
+    assert "noexec" in person["noexec"].said
+    assert person["noexec"].said.endswith("gateway install --root DIR")
+    assert person["untouched"].said == ""
 
 
 def test_one_command_makes_a_gateway_that_serves(person: dict[str, Step]) -> None:
@@ -284,13 +340,25 @@ def test_uninstalled_it_is_gone_and_all_data_is_there(person: dict[str, Step]) -
     assert person["uninstall"].code == 0
     assert "could not be found" in person["gone"].said
     assert ".openclaw" in person["left"].said.split()
+    assert "rm -r ~/.local/lib/openclawd ~/.local/bin/openclawd" in person["uninstall"].said
     assert "openclawd.service" not in person["left"].said.split()
 
 
 def test_after_a_boot_it_is_there_before_anybody_logs_in(
-    person: dict[str, Step], program: Path, disk: Path
+    person: dict[str, Step], booted: dict[str, Step]
 ) -> None:
-    assert '"ok": true' in lived(_BOOT, [program.parents[1]], PATIENCE_S, disk)["health"].said
+    assert person["sent"].code == 0, person["sent"].said
+    assert '"ok": true' in booted["health"].said
+    assert '"text": "hi"' in booted["history"].said
+
+
+def test_after_a_boot_the_machines_is_there_like_any_service_of_a_server(
+    person: dict[str, Step], booted: dict[str, Step]
+) -> None:
+    assert person["machines"].code == 0, person["machines"].said
+    assert booted["target"].said == "active"
+    assert '"ok": true' in booted["machines"].said
+    assert booted["units"].facts == {"ActiveState": "active", "NRestarts": "0", "UnitFileState": "enabled"}
 
 
 # --- the system's service
@@ -338,6 +406,10 @@ def test_only_root_stops_it(system: dict[str, Step]) -> None:
     assert system["nobody"].code == 1
     assert system["nobody"].said.endswith("sudo openclawd gateway stop --system")
     assert system["stop"].said.startswith("The gateway has stopped")
+
+
+def test_root_asks_as_the_user_of_the_service_whether_it_could_start(system: dict[str, Step]) -> None:
+    assert (system["check"].code, "failed" in system["check"].said) == (0, False)
 
 
 def test_a_wrong_config_is_tried_once_and_said(system: dict[str, Step]) -> None:

@@ -192,7 +192,7 @@ def test_two_updates_at_once_are_one(installed: Path, tmp_path: Path) -> None:
             time.sleep(0.01)
         second = here.command("update", "run", NEW)
         assert second.returncode == 1
-        assert f"an update is under way (process {first.pid})" in second.stderr
+        assert f"An update is under way (process {first.pid})." in second.stderr
         assert first.wait(60) == 0
         first.communicate()
 

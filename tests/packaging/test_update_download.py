@@ -87,7 +87,8 @@ async def test_a_client_has_it_and_hears_how_it_goes_on_across_the_restart(
             hello = await client.connect(token=here.token, protocol=(4, 4))
             assert hello["server"]["version"] == NEW
             assert "updateAvailable" not in hello["snapshot"]
-            assert (await client.call("openclawd.update.status"))["trial"] == {"from": OLD, "to": NEW}
+            trial = (await client.call("openclawd.update.status"))["trial"]
+            assert (trial["from"], trial["to"]) == (OLD, NEW)
             end = await client.event("openclawd.update", phase="confirmed", patience_s=PATIENCE_S)
             assert end["payload"] == {"phase": "confirmed", "from": OLD, "to": NEW}
             after = await client.call("openclawd.update.status")

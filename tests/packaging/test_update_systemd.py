@@ -17,7 +17,7 @@ from tests.support.versions import variant
 pytestmark = pytest.mark.binary
 
 FULL: Final = os.environ.get("OPENCLAWD_TEST_FULL") == "1"
-PATIENCE_S: Final = 420.0 if FULL else 180.0
+PATIENCE_S: Final = 480.0 if FULL else 180.0
 OLD, GOOD = "0.6.0", "0.7.0"
 # By the version that has it.
 BAD: Final = {
@@ -30,6 +30,8 @@ BAD: Final = {
     "0.7.7": "hangs as it starts",
 }
 TRIED: Final = tuple(BAD) if FULL else ("0.7.1",)
+# It takes its time until one that is never ready has had its time.
+JUDGED: Final = "0.7.6" if FULL else ""
 
 _PERSON = r"""
 run=/home/ada/.local/bin/openclawd
@@ -78,6 +80,17 @@ step system-kept openclawd update status --json
 step system-nobody setpriv --reuid openclawd --clear-groups openclawd update rollback
 step system-rollback openclawd update rollback
 step system-back openclawd update status --json
+
+# Whom nobody watched from the beginning is judged by the service's own user, in words.
+if [ -n "$judged" ]; then
+    openclawd gateway stop >/dev/null
+    cp -a $versions/$judged /opt/openclawd/versions/
+    openclawd update run $judged >/dev/null
+    openclawd gateway start >/dev/null
+    until_true sh -c '! test -e /opt/openclawd/update/trial'
+    until_true openclawd health
+    step system-judged openclawd update status --json
+fi
 journalctl --sync
 step journal journalctl --no-pager -o cat -q
 """
@@ -96,7 +109,9 @@ def steps(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         variant(installed, versions / version, version, SABOTAGE[BAD[version]])
     for each in (*folder.parents[:3], folder):
         each.chmod(0o755)
-    given = f"program={program}\nversions={versions}\ntried='{' '.join(TRIED)}'\ngood={GOOD}\n"
+    given = (
+        f"program={program}\nversions={versions}\ntried='{' '.join(TRIED)}'\ngood={GOOD}\njudged={JUDGED}\n"
+    )
     return lived(given + _PERSON + _SYSTEM, shown=[folder], patience_s=PATIENCE_S)
 
 
@@ -139,6 +154,13 @@ def test_only_root_changes_what_runs_for_everybody(steps: dict[str, Step]) -> No
     assert "sudo openclawd update rollback" in refused.said
     assert steps["system-rollback"].code == 0, steps["system-rollback"].said
     assert f'"version": "{OLD}"' in steps["system-back"].said
+
+
+@pytest.mark.skipif(not FULL, reason="half a minute: scripts/test --full")
+def test_why_its_own_user_judged_it_not_to_be_well_is_what_root_reads(steps: dict[str, Step]) -> None:
+    said = steps["system-judged"].said
+    assert f'"version": "{OLD}"' in said
+    assert "says that it is not ready (503)" in said
 
 
 def test_the_journal_says_what_the_guard_did(steps: dict[str, Step]) -> None:

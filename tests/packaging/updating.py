@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from openclawd.cli.rehearsal_stage import PREFIX
 from openclawd.slots.layout import Installation
 from tests.support.gateway_process import free_port
 from tests.support.small_supervisor import SmallSupervisor
@@ -42,9 +43,23 @@ def _patched(module: str, old: str, new: str) -> Mapping[str, str]:
     return {module: source.replace(old, new)}
 
 
+# What shows in a rehearsal never comes to a trial (test_rehearsal.py): these show in their place only.
+_IN_PLACE = f'{PREFIX!r} not in __import__("os").environ.get("OPENCLAW_STATE_DIR", "")'
+
+
 def _as_it_starts(does: str) -> Mapping[str, str]:
     """After everything that `gateway check` looks at."""
-    return _patched(HOUSE, _STARTS, f"        import os, signal, time\n        {does}\n{_STARTS}")
+    return _patched(
+        HOUSE,
+        _STARTS,
+        f"        import os, signal, time\n        if {_IN_PLACE}:\n            {does}\n{_STARTS}",
+    )
+
+
+def _a_second_later(does: str) -> Mapping[str, str]:
+    return _patched(
+        SIGNALS, _SERVES, f"    if {_IN_PLACE}:\n        await trio.sleep(1)\n        {does}\n{_SERVES}"
+    )
 
 
 SABOTAGE: Final[Mapping[str, Mapping[str, str]]] = {
@@ -58,17 +73,21 @@ SABOTAGE: Final[Mapping[str, Mapping[str, str]]] = {
         "signal.signal(signal.SIGPIPE, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGPIPE)"
     ),
     "hangs as it starts": _as_it_starts("time.sleep(3600)"),
-    "dies a second later": _patched(SIGNALS, _SERVES, f"    await trio.sleep(1)\n    os._exit(3)\n{_SERVES}"),
+    "dies a second later": _a_second_later("os._exit(3)"),
     "adds to the database and dies a second later": {
         **_patched(SCHEMA, "_INTERRUPTIONS)\n", f"_INTERRUPTIONS, ({ADDED!r},))\n"),
-        **_patched(SIGNALS, _SERVES, f"    await trio.sleep(1)\n    os._exit(3)\n{_SERVES}"),
+        **_a_second_later("os._exit(3)"),
     },
-    "is never ready": _patched(ROUTES, _READY, "HTTPStatus.SERVICE_UNAVAILABLE"),
+    "is never ready": _patched(
+        ROUTES,
+        _READY,
+        f"HTTPStatus.SERVICE_UNAVAILABLE if {_IN_PLACE} or readiness.failing else HTTPStatus.OK",
+    ),
     "refuses every secret": _patched(
         SECRETS,
         "def presented_secret(auth: AuthParams | None, shared: SharedAuth) -> str | None:\n",
         "def presented_secret(auth: AuthParams | None, shared: SharedAuth) -> str | None:\n"
-        '    return "wrong"\n\n\ndef _unused(auth: AuthParams | None, shared: SharedAuth) -> str | None:\n',
+        f'    if {_IN_PLACE}:\n        return "wrong"\n',
     ),
 }
 
@@ -150,10 +169,11 @@ def host(
     port = free_port()
     (home / ".openclaw").mkdir(mode=0o700)
     trial_ms = TRIAL_MS if sabotage == "nothing" else BAD_TRIAL_MS
-    config = {"gateway": {"port": port}, "openclawd": {"update": {"trialMs": trial_ms}}}
+    # The port is where units have it: the config need not know it.
+    config = {"gateway": {}, "openclawd": {"update": {"trialMs": trial_ms}}}
     (home / ".openclaw" / "openclaw.json").write_text(json.dumps(config))
     environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "OLLAMA_HOST": "127.0.0.1:9"}
-    supervisor = SmallSupervisor(installation, [], environment, home / "output")
+    supervisor = SmallSupervisor(installation, ["--port", str(port)], environment, home / "output")
     made = Host(home, installation, supervisor, port, environment)
     try:
         if start:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from openclawd.service.addressed import addressed, settings_of_system_unit
+from openclawd.config.paths import resolve_paths
+from openclawd.daemon.lock import state_lock
+from openclawd.service.addressed import addressed, settings_of_system_unit, user_meant
+from openclawd.service.plist import JobSpec, plist_text
 from openclawd.service.unit import ServiceSpec, service_text
 
 GUARD = ("/opt/openclawd/guard",)
@@ -49,11 +52,52 @@ def test_root_without_a_gateway_means_the_systems(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="of root")
 def test_root_with_a_gateway_of_its_own_means_that(tmp_path: Path) -> None:
     root = installed(tmp_path / "machine", ServiceSpec(program=GUARD, system=True))
-    (tmp_path / ".openclaw" / "openclawd").mkdir(parents=True)
+    unit = tmp_path / ".config" / "systemd" / "user" / "openclawd.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
     assert addressed({"HOME": str(tmp_path)}, root) == {"HOME": str(tmp_path)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="of root")
+def test_root_whose_own_gateway_runs_means_that_and_not_one_that_it_tried_once(tmp_path: Path) -> None:
+    root = installed(tmp_path / "machine", ServiceSpec(program=GUARD, system=True))
+    own = resolve_paths({"HOME": str(tmp_path)})
+    own.own_dir.mkdir(parents=True)
+    with state_lock(own.lock_file, now_ms=0):
+        assert "OPENCLAW_STATE_DIR" not in addressed({"HOME": str(tmp_path)}, root)
+    assert addressed({"HOME": str(tmp_path)}, root)["OPENCLAW_STATE_DIR"] == "/var/lib/openclawd"
 
 
 def test_who_says_where_the_state_is_means_that(tmp_path: Path) -> None:
     root = installed(tmp_path, ServiceSpec(program=GUARD, system=True))
     environ = {"HOME": str(tmp_path), "OPENCLAW_STATE_DIR": "/srv/other"}
     assert addressed(environ, root) == environ
+
+
+def test_the_user_of_the_systems_service_is_known_where_its_state_is_meant(tmp_path: Path) -> None:
+    root = installed(tmp_path, ServiceSpec(program=GUARD, system=True))
+    assert user_meant({"OPENCLAW_STATE_DIR": "/var/lib/openclawd"}, root) == "openclawd"
+    assert user_meant({"OPENCLAW_STATE_DIR": "/srv/other"}, root) is None
+    assert user_meant({"OPENCLAW_STATE_DIR": "/var/lib/openclawd"}, tmp_path / "other") is None
+
+
+def a_job_of_the_machine(root: Path, *, guarded: bool) -> Path:
+    spec = JobSpec(("/opt/openclawd/guard", "gateway"), "/x.log", user="root", guarded=guarded)
+    file = root / "Library" / "LaunchDaemons" / spec.file_name
+    file.parent.mkdir(parents=True)
+    file.write_text(plist_text(spec))
+    return root
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_job_of_launchd_has_its_state_in_the_home_of_its_person(tmp_path: Path, guarded: bool) -> None:
+    root = a_job_of_the_machine(tmp_path, guarded=guarded)
+    assert settings_of_system_unit(None, root) == (("OPENCLAW_HOME", "/root"),)
+    assert settings_of_system_unit("work", root) == ()
+    assert user_meant({"OPENCLAW_HOME": "/root"}, root) == "root"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="of root")
+def test_what_the_guard_of_such_a_job_starts_as_root_is_about_its_person(tmp_path: Path) -> None:
+    found = addressed({"HOME": str(tmp_path), "OPENCLAWD_USER": "root"}, tmp_path)
+    assert found["OPENCLAW_HOME"] == "/root"

@@ -8,7 +8,7 @@ import pytest
 
 from openclawd.config.paths import Paths, resolve_paths
 from openclawd.service.found import find_service
-from openclawd.service.standing import Standing
+from openclawd.service.standing import Condition, Standing
 from openclawd.service.tool import Told
 
 HOME = {"HOME": "/home/ada"}
@@ -97,3 +97,20 @@ def test_who_says_where_the_state_is_means_nobody_else_s(machine: Machine) -> No
 
 def test_without_systemd_there_is_nothing_to_find(tmp_path: Path) -> None:
     assert Machine(tmp_path).find() is None
+
+
+def test_a_service_that_a_terminal_runs_in_is_not_the_gateway_s(machine: Machine) -> None:
+    machine.has("cron.service", of_user=False, MainPID="9")
+    machine.runs(77, "/system.slice/cron.service")
+    assert machine.find(pid=77) is None
+
+
+def test_a_unit_whose_manager_does_not_run_is_found_by_its_file(machine: Machine) -> None:
+    units = machine.root / "home/ada/.config/systemd/user"
+    (units / "default.target.wants").mkdir(parents=True)
+    (units / "openclawd.service").touch()
+    (units / "default.target.wants/openclawd.service").symlink_to("../openclawd.service")
+    found = machine.find()
+    assert found is not None
+    assert (found.condition, found.enabled, found.lingers) == (Condition.STOPPED, True, False)
+    assert found.wakes is not None

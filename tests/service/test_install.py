@@ -1,5 +1,6 @@
 """The files beside the unit: each step may be repeated, and takes away nothing that is somebody else's."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -7,15 +8,18 @@ import pytest
 
 from openclawd.service.install import (
     InTheWay,
+    NoPrograms,
     credentials,
     is_readable_by_service,
     link_command,
     make_environment_file,
+    place_program,
     places,
     written_for_systemd,
 )
 from openclawd.service.unit import ServiceSpec
 from openclawd.slots.layout import Installation
+from openclawd.slots.progress import UpdateUnderWay, update_lock
 
 HOME = Path("/home/ada")
 
@@ -27,6 +31,24 @@ def installation(tmp_path: Path) -> Installation:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_an_installation_that_is_being_updated_is_left_alone(installation: Installation) -> None:
+    installation.root.mkdir(parents=True)
+    with update_lock(installation), pytest.raises(UpdateUnderWay):
+        place_program(installation)
+    assert not installation.guard.exists()
+
+
+def test_a_folder_whose_programs_are_never_executed_is_refused(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted = os.statvfs("/")
+    flags = [*mounted[:8], mounted.f_flag | os.ST_NOEXEC, *mounted[9:]]
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(flags))
+    with pytest.raises(NoPrograms, match="noexec"):
+        place_program(installation)
+    assert not installation.guard.exists()
 
 
 def test_the_command_leads_to_whatever_version_is_current(installation: Installation, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from openclawd.service.plist import (
     label_of,
     plist_text,
 )
+from openclawd.service.plist_file import PlistFile, list_in, person_in
 from tests.support.launchd_keys import complaints
 
 AGENT = JobSpec(("/Users/ada/.local/lib/openclawd/guard", "gateway"), "/Users/ada/Library/Logs/openclawd.log")
@@ -134,3 +136,31 @@ def test_each_profile_has_a_label_a_file_and_a_log_of_its_own() -> None:
         "openclawd.work.log",
     ]
     assert daemon_log(work) != daemon_log(label_of(None))
+
+
+def test_the_guard_of_a_daemon_is_roots_and_the_gateway_becomes_its_user() -> None:
+    """As its user, the guard could not take back a version that is not well: the program is root's."""
+    plist = read(attrs.evolve(DAEMON, guarded=True))
+    assert "UserName" not in plist
+    assert plist["EnvironmentVariables"] == {**DAEMON.environment, "OPENCLAWD_USER": "_openclawd"}
+    assert person_in(plist) == person_in(read(DAEMON)) == "_openclawd"
+
+
+def test_an_edit_is_told_from_what_an_older_version_wrote(tmp_path: Path) -> None:
+    file = PlistFile(tmp_path / "job.plist", plist_text(AGENT))
+    assert file.state() == "absent"
+    file.write()
+    assert file.state() == "same"
+    assert plistlib.loads(file.path.read_bytes()) == read(AGENT)
+    newer = PlistFile(file.path, plist_text(attrs.evolve(AGENT, environment={"A": "b"})))
+    assert newer.state() == "ours"
+    file.path.write_text(file.path.read_text().replace("<integer>5</integer>", "<integer>6</integer>"))
+    assert (file.state(), newer.state()) == ("yours", "yours")
+    assert "-\t<integer>6</integer>" in file.diff()
+
+
+@pytest.mark.parametrize("text", ["", "no list", "<plist></plist>", "<plist><array/></plist>", "\0"])
+def test_what_is_no_property_list_says_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "job.plist").write_text(text)
+    assert list_in(tmp_path / "job.plist") is None
+    assert list_in(tmp_path / "absent.plist") is None

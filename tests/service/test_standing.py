@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from openclawd.daemon.exit_codes import ExitCode, meaning
+from openclawd.daemon.launchd import REFUSED
 from openclawd.service import launchd_standing
-from openclawd.service.ends import cure, why
+from openclawd.service.ends import cure, unread_credentials, why
 from openclawd.service.launchctl import Launchctl
 from openclawd.service.launchd_job import agent
 from openclawd.service.plist import JobSpec
@@ -166,7 +167,9 @@ def test_78_is_launchds_own_word_under_launchd() -> None:
         (End(code=78), True, "openclawd gateway check"),
         (End(code=75), False, "sudo openclawd doctor"),
         (End(code=127), False, "sudo openclawd gateway install --system"),
-        (End(code=243), False, "systemctl cat openclawd.service"),
+        (End(code=1), False, "sudo openclawd gateway check"),
+        (End(code=226), False, "systemctl cat openclawd.service"),
+        (End(code=243), False, "sudo openclawd gateway install --system --token-file FILE"),
         (End(signal=9, result="oom-kill"), True, "sudo journalctl -k -n 50"),
         (End(signal=11), True, "openclawd logs -n 50"),
     ],
@@ -175,6 +178,27 @@ def test_an_end_has_one_command_that_helps(end: End, of_user: bool, command: str
     standing = Standing("systemd", "openclawd.service", of_user, Condition.FAILED, enabled=True, end=end)
     assert cure(standing, as_root=False) == command
     assert cure(standing, as_root=True) == command.removeprefix("sudo ")
+
+
+def test_what_fails_before_the_program_has_a_code_as_well() -> None:
+    failed = shown(
+        ActiveState="activating",
+        SubState="auto-restart",
+        Result="exit-code",
+        ExecStartPre="{ path=/opt/guard ; argv[]=/opt/guard settle ; pid=9 ; code=exited ; status=243 }",
+    )
+    assert failed.end is not None
+    assert why(failed.end, "systemd") == "exit code 243: a credential of its unit could not be read"
+
+
+def test_a_credential_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "there").touch()
+    (tmp_path / "unit").write_text(
+        f"[Service]\nLoadCredential=a:{tmp_path}/there\nLoadCredential=b:{tmp_path}/gone\n"
+    )
+    unit = Standing("systemd", "x", False, Condition.WAITING, enabled=True, file=tmp_path / "unit")
+    assert list(unread_credentials(unit, End(code=243))) == [f"not there: {tmp_path}/gone"]
+    assert list(unread_credentials(unit, End(code=1))) == []
 
 
 # --- the journal
@@ -249,9 +273,15 @@ def test_a_journal_that_cannot_be_read_says_nothing(code: int) -> None:
     assert found.last_words(End(code=1, at_ms=1)) == []
 
 
-@pytest.mark.parametrize("line", ["12:00:00  warn   x", "  line 1: not JSON5", "Fatal Python error: Aborted"])
+@pytest.mark.parametrize(
+    "line", ["12:00:00  warn   x", "  line 1: not JSON5", "Fatal Python error: Bus error"]
+)
 def test_what_says_why_is_no_information(line: str) -> None:
     assert not is_information(line)
+
+
+def test_that_it_was_told_to_abort_is_known_from_its_end() -> None:
+    assert is_information("Fatal Python error: Aborted")
 
 
 # --- launchd
@@ -304,3 +334,28 @@ def test_a_job_that_has_ended_comes_again_or_not(
     standing = job(happens)
     assert standing.condition is condition
     assert (standing.end.code if standing.end is not None else None) == code
+
+
+def test_one_that_could_not_start_and_told_launchd_to_leave_it_alone_has_not_been_stopped(
+    job: Callable[[str], Standing], tmp_path: Path
+) -> None:
+    """launchctl shows the same 0 of both; what it said last tells them apart."""
+    job("install")
+    (tmp_path / "l" / "o.log").write_text(f"Not yours.\n{REFUSED} 78, ...\nWhen it is put right: ...\n")
+    standing = job("0")
+    assert standing.condition is Condition.FAILED
+    assert standing.end is not None
+    assert why(standing.end, "launchd") == (
+        "exit code 0: it could not start, and another start would not help"
+    )
+    assert cure(standing, as_root=False) == "openclawd gateway check"
+    assert standing.output is not None
+    assert launchd_standing.last_words(standing.output, 3) == ["Not yours."]
+
+
+def test_a_refusal_of_a_start_before_the_last_one_is_over(
+    job: Callable[[str], Standing], tmp_path: Path
+) -> None:
+    job("install")
+    (tmp_path / "l" / "o.log").write_text(f"{REFUSED} 78, ...\nWhen: ...\n\n  Dashboard: http://...\n\n")
+    assert job("0").condition is Condition.STOPPED

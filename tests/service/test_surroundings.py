@@ -134,3 +134,13 @@ def test_the_runtime_folder_of_another_user_is_not_ones_own(tmp_path: Path) -> N
         assert look({"XDG_RUNTIME_DIR": "/run/user/4242"}, root).user_manager
     assert look({"XDG_RUNTIME_DIR": f"/{own}"}, root).user_manager
     assert look({"XDG_RUNTIME_DIR": "/nowhere"}, root).user_manager
+
+
+def test_on_macos_root_would_install_a_job_that_never_starts() -> None:
+    """launchd starts an agent where its user is logged in at the screen, which root never is."""
+    mac = attrs.evolve(DESKTOP, manager="launchd")
+    assert obstacle(mac, system=False) is None
+    behind_sudo = attrs.evolve(mac, uid=0, user="root", behind_sudo="ada")
+    assert command(behind_sudo) == "sudo openclawd gateway install --system"
+    assert command(attrs.evolve(behind_sudo, behind_sudo=None)).endswith("install --system --as USER")
+    assert obstacle(behind_sudo, system=True) is None

@@ -60,7 +60,11 @@ def test_a_start_that_fails_is_said(service: SystemdService, manager: FakeSystem
     manager.starts_well = lambda: False
     with pytest.raises(SystemctlRefused, match="control process exited"):
         service.install(wanted(service))
-    assert service.said() == "gateway.port is 0"
+    standing = service.standing()
+    assert standing is not None
+    end, words = service.last_end(standing)
+    assert end is not None
+    assert (end.code, words) == (78, ["gateway.port is 0"])
 
 
 def test_start_and_stop_say_whether_there_was_anything_to_do(

@@ -50,10 +50,21 @@ for shown in "$@"; do
     mount -o remount,bind,ro ".$shown"
 done
 
+# What the machine before this one had on its disk; then it boots as far as a server does.
+target=boot.target
+if [ -d share/kept/disk ]; then
+    for part in etc home opt usr/local/bin var/lib; do
+        [ ! -d "share/kept/disk/$part" ] || { mkdir -p "$part" && cp -a "share/kept/disk/$part/." "$part/"; }
+    done
+    mkdir -p etc/systemd/system/multi-user.target.wants
+    ln -sf ../script.service etc/systemd/system/multi-user.target.wants/
+    target=multi-user.target
+fi
+
 pivot_root . .host
 umount -l /.host
 # systemd leaves this to whoever makes a container; without it, no service sees its credentials.
 mount --make-rshared /
 ip link set lo up
 exec env -i container=openclawd-test PATH=/usr/local/bin:/usr/sbin:/usr/bin /usr/lib/systemd/systemd \
-    --unit=boot.target --log-target=console --log-level=notice --show-status=false
+    --unit="$target" --log-target=console --log-level=notice --show-status=false

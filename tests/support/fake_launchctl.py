@@ -30,6 +30,7 @@ class FakeJob:
     runs: int = 0
     exit_code: int | None = None
     signal: str | None = None
+    started_s: float = 0.0
     starts_at_s: float | None = None
     ends_at_s: float | None = None
     """It was told to end, and does so then."""
@@ -41,6 +42,7 @@ class FakeLaunchd:
 
     domains: frozenset[str] = frozenset({"gui/501"})
     stop_takes_s: float = 0.3
+    cleanup_s: float = CLEANUP_S
     says_in_progress: bool = False
     """Whether `bootout` notices that the job takes its time."""
 
@@ -97,7 +99,8 @@ class FakeLaunchd:
         job = self.jobs[target]
         job.pid, job.exit_code, job.signal = None, code, signal
         if job.ends_at_s is None and (code != 0 or job.plist["KeepAlive"] is True):
-            job.starts_at_s = self.now + job.plist.get("ThrottleInterval", 10)
+            # launchd.plist(5): not more often than this, from start to start.
+            job.starts_at_s = max(self.now, job.started_s + job.plist.get("ThrottleInterval", 10))
 
     def log_in(self, folder: Path) -> None:
         """A new session: every job that has a property list is known and started, unless it is disabled."""
@@ -115,14 +118,16 @@ class FakeLaunchd:
 
     def _spawn(self, job: FakeJob) -> None:
         self.next_pid += 1
-        job.pid, job.starts_at_s = self.next_pid, None
+        job.pid, job.starts_at_s, job.started_s = self.next_pid, None, self.now
         job.runs += 1
 
     # --- the verbs
 
     def _print(self, target: str) -> Told:
+        if target in self.domains:
+            return Told(0, f"{target} = {{\n\ttype = login\n}}\n")
         job = self.jobs.get(target)
-        if target.rpartition("/")[0] not in self.domains:
+        if not any(target.startswith(f"{each}/") for each in self.domains):
             return Told(112, err="Bad request.\nCould not find domain for user gui: 501\n")
         if job is None:
             domain, _, label = target.rpartition("/")
@@ -157,7 +162,7 @@ class FakeLaunchd:
             return Told(3, err="Boot-out failed: 3: No such process\n")
         if job.ends_at_s is None:
             job.ends_at_s = self.now + (self.stop_takes_s if job.pid is not None else 0.0)
-            self.released_at_s[target] = self.now + CLEANUP_S
+            self.released_at_s[target] = self.now + self.cleanup_s
         if self.says_in_progress:
             return Told(36, err="Boot-out failed: 36: Operation now in progress\n")
         return Told(0)

@@ -42,7 +42,7 @@ class FakeSystemctl:
         if list(words)[-1:] == ["--version"]:
             return Told(0, "systemd 252 (252.39-1)\n+PAM +AUDIT\n")
         if words[0] == "journalctl":
-            return Told(0, "gateway.port is 0\n")
+            return Told(0, '{"MESSAGE": "gateway.port is 0", "_PID": "9"}\n')
         if self.refuses is not None:
             return self.refuses
         verb, *units = asked
@@ -88,6 +88,7 @@ class FakeSystemctl:
         unit = self.units.get(name)
         file = self.folder / name
         facts = {
+            "Id": name,
             "LoadState": "not-found" if unit is None else "loaded",
             "ActiveState": "inactive" if unit is None else unit.active,
             "FragmentPath": "" if unit is None else str(file),
@@ -95,6 +96,8 @@ class FakeSystemctl:
             "NeedDaemonReload": "no",
             "TriggeredBy": self.triggered_by,
             "MainPID": str(unit.pid if unit is not None else 0),
+            "ExecMainCode": "1" if unit is not None and unit.active == "failed" else "0",
+            "ExecMainExitTimestampMonotonic": "1",
             "ExecMainStatus": "78" if unit is not None and unit.active == "failed" else "0",
         }
         return "".join(f"{key}={value}\n" for key, value in facts.items())

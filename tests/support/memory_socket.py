@@ -1,4 +1,4 @@
-"""A WebSocket over memory streams: the real wire and a real client library, without a socket."""
+"""A WebSocket over memory streams, or over a pair of sockets: the real wire and a real client library."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,9 +16,18 @@ from openclawd.net.stream import UpgradedStream
 from openclawd.net.websocket import TrioWebSocketWire, accept_websocket
 
 
+def socket_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
+    """Where what can be written at once matters, which memory streams never do."""
+    ours, theirs = trio.socket.socketpair()
+    return trio.SocketStream(ours), trio.SocketStream(theirs)
+
+
 @asynccontextmanager
 async def memory_socket(
-    serve: Callable[[TrioWebSocketWire], Awaitable[None]], reached: Reached = unwatched
+    serve: Callable[[TrioWebSocketWire], Awaitable[None]],
+    reached: Reached = unwatched,
+    *,
+    streams: Callable[[], tuple[Stream, Stream]] = memory_stream_pair,
 ) -> AsyncGenerator[WebSocketConnection, None]:
     """`serve` gets the gateway's end; the block gets the client's."""
 
@@ -29,8 +38,8 @@ async def memory_socket(
     async def respond(_request: Request) -> Response:
         return text(HTTPStatus.NOT_FOUND, "")
 
-    ours, theirs = memory_stream_pair()
-    async with trio.open_nursery() as nursery:
+    ours, theirs = streams()
+    async with ours, trio.open_nursery() as nursery:
         nursery.start_soon(serve_http, theirs, respond, upgrade)
         # Its annotation names sockets only; any stream will do.
         client = await wrap_client_stream(nursery, cast(trio.SocketStream, ours), "gateway", "/")

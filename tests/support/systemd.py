@@ -75,8 +75,9 @@ def run_under_systemd(
     """Boot, run `script` with bash -eu as root, who has a `systemctl --user` that answers; what it printed.
 
     It sees `shown` under their own paths, read-only, and what `kept` holds as /share/kept, which is there
-    again in the next machine that is given it. Raises AssertionError when the boot fails, and
-    subprocess.TimeoutExpired.
+    again in the next machine that is given it. What lies in its folder `disk` then is on that one's disk
+    before systemd begins, and it boots as far as a server does (multi-user.target). Raises AssertionError
+    when the boot fails, and subprocess.TimeoutExpired.
     """
     with tempfile.TemporaryDirectory(prefix="openclawd-systemd-") as name, _cgroup() as group:
         folder = Path(name)

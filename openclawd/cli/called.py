@@ -1,0 +1,16 @@
+"""What this program is called in this terminal: one that was only downloaded is no `openclawd` yet."""
+
+import re
+import shlex
+from typing import Final
+
+# `openclawd` where a command of it follows; not the unit, the user or a folder of that name.
+_COMMAND: Final = re.compile(
+    r"(?<![\w./-])openclawd(?= (?:gateway|dashboard|devices|status|doctor|health|logs|config|backup|restore"
+    r"|update|--help)\b)"
+)
+
+
+def as_called(text: str, typed: str) -> str:
+    """`text` with its commands as they can be typed; `typed` is what this one was called by."""
+    return _COMMAND.sub(lambda _: shlex.quote(typed), text)
