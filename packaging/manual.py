@@ -135,7 +135,8 @@ def exit_codes() -> Iterator[tuple[str, str]]:
     (table,) = (node for node in module.body if isinstance(node, ast.ClassDef) and node.name == "ExitCode")
     for assigned, said in zip(table.body, table.body[1:], strict=False):
         if isinstance(assigned, ast.Assign) and isinstance(said, ast.Expr):
-            yield str(ast.literal_eval(assigned.value)), str(ast.literal_eval(said.value))
+            words = str(ast.literal_eval(said.value)).split()
+            yield str(ast.literal_eval(assigned.value)), " ".join(words)
 
 
 def definitions(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:

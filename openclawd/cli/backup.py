@@ -76,6 +76,7 @@ def _create(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _list(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from openclawd.cli.called import as_typed_here
     from openclawd.config.paths import resolve_paths
     from openclawd.store.backup_files import backups_in
 
@@ -92,7 +93,7 @@ def _list(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             }
         )
     elif not found:
-        print(f"There are no backups in {folder}. Make one: openclawd backup")
+        print(as_typed_here(f"There are no backups in {folder}. Make one: openclawd backup"))
     else:
         now = time.time() * 1000
         print_table(

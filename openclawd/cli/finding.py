@@ -6,6 +6,7 @@ from typing import Final
 
 import attrs
 
+from openclawd.cli.called import as_typed_here
 from openclawd.cli.output import duration
 from openclawd.daemon.log_text import printable, shown_value
 
@@ -68,7 +69,7 @@ def print_findings(findings: Iterable[Finding]) -> None:
         if each.record:
             print(f"{indent}{shown_record(each.record)}")
         if each.cure is not None:
-            print(f"{indent}{_CURE} {printable(each.cure)}")
+            print(f"{indent}{_CURE} {printable(as_typed_here(each.cure))}")
 
 
 def shown_record(record: Mapping[str, object]) -> str:

@@ -20,7 +20,6 @@ _WORDS_SHOWN: Final = 600
 
 def document(seen: Seen) -> dict[str, Any]:
     """For `--json`: the keys of a running gateway, and what else is known."""
-
     told: dict[str, Any] = dict(seen.running) if seen.running is not None else {"running": False}
     if seen.failure is not None:
         told |= seen.failure.document()
@@ -105,7 +104,6 @@ def _unread(seen: Seen) -> str | None:
 
 
 def _running_lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-
     pid, generation, up_ms = found.get("pid"), found.get("generation"), found.get("uptimeMs")
     process = "" if pid is None else f", process {pid}"
     life = "" if generation is None else f", generation {generation}"
@@ -128,7 +126,6 @@ def _running_lines(found: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 
 def _down(seen: Seen) -> str:
-
     failure = seen.failure
     starts = seen.standing is not None and seen.standing.condition is Condition.STARTING
     if seen.pid is not None and starts:

@@ -17,6 +17,7 @@ def add_command(add_action: Callable[[str, str], argparse.ArgumentParser]) -> No
 
 def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.arguments import refuse_run_options
+    from openclawd.cli.called import as_typed_here
     from openclawd.cli.gateway_screen import document, lines
     from openclawd.cli.gateway_seen import look
 
@@ -28,5 +29,5 @@ def _status(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if arguments.json:
         print_json(document(seen))
     else:
-        print_facts(lines(seen))
+        print_facts((name, as_typed_here(str(said))) for name, said in lines(seen) if said is not None)
     return ExitCode.OK if seen.failure is None else seen.failure.exit_code

@@ -31,7 +31,10 @@ def add_command(add_action: Callable[[str, str], argparse.ArgumentParser]) -> No
         help="with --system: as this person, with their conversations, in place of a user of its own",
     )
     install.add_argument(
-        "--root", default=None, metavar="DIR", help="where the program goes (default: ~/.local/lib/openclawd)"
+        "--root",
+        default=None,
+        metavar="DIR",
+        help="where the program goes (default: ~/.local/lib/openclawd, with --system /opt/openclawd)",
     )
     install.add_argument("--port", metavar="N", help="the port (default: the config's, else 18789)")
     for secret in ("token", "password"):

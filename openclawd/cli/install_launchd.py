@@ -9,14 +9,23 @@ from typing import Final
 from openclawd.cli.failure import Failure
 from openclawd.cli.install_program import Facts, Note, installation_for, placed
 from openclawd.cli.install_rivals import refuse_another_gateway, refuse_taken_port
-from openclawd.cli.install_steps import NOT_PASSED_ON, consent, dashboard, dry_run, port_of, state_words
+from openclawd.cli.install_steps import (
+    NOT_PASSED_ON,
+    as_before,
+    consent,
+    dashboard,
+    dry_run,
+    port_of,
+    state_words,
+)
 from openclawd.cli.launchd_start import serving_after
 from openclawd.cli.output import shown
-from openclawd.cli.service import Chosen, refuse_as_usage
+from openclawd.cli.service import Chosen, about, refuse_as_usage
 from openclawd.config.paths import resolve_paths
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.lock import running_pid
 from openclawd.service import account
+from openclawd.service.asked_before import asked_of_list
 from openclawd.service.install import PLACES
 from openclawd.service.launchd_job import LaunchdJob
 from openclawd.service.plist import JobSpec, agent_log, daemon_log
@@ -33,6 +42,7 @@ def install(
     note: Note,
 ) -> int:
     """Do what is missing. Raises Failure, LaunchctlRefused, OSError."""
+    as_before(arguments, asked_of_list(job.file))
     program = running_program()
     installation = installation_for(arguments, asked, program)
     user = _user(arguments, asked) if asked.system else None
@@ -65,13 +75,14 @@ def install(
     done = serving_after(lambda: job.install(spec), job, environ)
     said = {"unchanged": "runs as it did", "started": "started"}
     facts["service"] = f"{job.target}: {said.get(done, 'restarted with the new list')}"
-    facts["log"] = "openclawd logs -f"
+    facts["log"] = about(asked, "openclawd logs -f")
     facts["chat"] = dashboard(asked, facts)
     for name in NOT_PASSED_ON:
         if asked.environ.get(name):
+            set_it = f'openclawd config set env.{name} "${name}"'
             note(
                 f"{name} is set in this terminal; the service does not see it. The config has a place:",
-                f'openclawd config set env.{name} "${name}" && openclawd gateway restart',
+                f"{about(asked, set_it)} && {about(asked, 'openclawd gateway restart')}",
             )
     return ExitCode.OK
 

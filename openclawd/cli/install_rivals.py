@@ -5,7 +5,6 @@ A service that could only fail is not installed: systemd would start it again an
 
 import os
 import pwd
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -16,15 +15,11 @@ from openclawd.cli.service import as_typed
 from openclawd.config.paths import resolve_paths
 from openclawd.config.problems import ConfigError
 from openclawd.daemon.exit_codes import ExitCode
-from openclawd.daemon.port_holder import port_holder
+from openclawd.daemon.port_holder import listener_command, neighbour, port_holder
 from openclawd.daemon.refusal import StartRefused
 from openclawd.service.control_group import service_around
 
-_PID: Final = re.compile(r"\(pid (\d+)\)$")
 _OWN_UNITS: Final = ("openclawd.", "openclawd-")
-_LAST_PORT: Final = 65535
-# It listens for the gateway that is to come (openclawd.socket).
-_SUPERVISOR: Final = "systemd ("
 
 
 def refuse_another_gateway(environ: Mapping[str, str]) -> None:
@@ -56,12 +51,12 @@ def refuse_taken_port(environ: Mapping[str, str], port: int | None) -> None:
     except StartRefused as refused:
         if refused.exit_code is not ExitCode.BUSY:
             return
-        if (port_holder(settings.port) or "").startswith(_SUPERVISOR):
+        holder = port_holder(settings.port)
+        if holder is not None and holder.is_keeper:
             return
         said, *_ = str(refused).splitlines()
-        another = settings.port + 1 if settings.port < _LAST_PORT else settings.port - 1
         end = end_of_holder(settings.port)
-        cure = f"have another port: {as_typed()} --port {another}"
+        cure = f"have another port: {as_typed()} --port {neighbour(settings.port)}"
         cure = f"{end}\nOr {cure}" if end is not None else f"{cure[:1].upper()}{cure[1:]}"
         raise Failure(said, cure=cure) from refused
 
@@ -70,17 +65,18 @@ def end_of_holder(port: int, proc: Path = Path("/proc")) -> str | None:
     """What ends for good whoever listens on `port`: a service would be there again after the next boot. None
     where that is a gateway of ours, of another profile or another user.
     """
-    found = _PID.search(port_holder(port, proc) or "")
-    unit = service_around(int(found[1]), proc) if found is not None else None
+    holder = port_holder(port, proc)
+    if holder is None:
+        return f"End that program first; root sees which it is: {listener_command(port)}"
+    unit = service_around(holder.pid, proc)
     if unit is not None and unit.startswith(_OWN_UNITS):
         return None
-    if found is None:
-        return f"End that program first; root sees which it is: sudo ss -ltnp 'sport = :{port}'"
     if unit is None:
         return "End that program first."
     try:
-        of_user = "/user@" in (proc / found[1] / "cgroup").read_text()
-        owner = (proc / found[1]).stat().st_uid
+        process = proc / str(holder.pid)
+        of_user = "/user@" in (process / "cgroup").read_text()
+        owner = process.stat().st_uid
         of_another = f" -M {pwd.getpwuid(owner).pw_name}@" if owner != os.geteuid() else ""
     except (OSError, KeyError):
         return "End that program first."

@@ -8,8 +8,9 @@ from openclawd.cli.consent import confirmed
 from openclawd.cli.failure import Failure
 from openclawd.cli.install_program import Facts
 from openclawd.cli.output import shown
-from openclawd.cli.service import Chosen, as_typed, refuse_as_usage
+from openclawd.cli.service import Chosen, about, as_typed, refuse_as_usage
 from openclawd.daemon.exit_codes import ExitCode
+from openclawd.service.asked_before import AskedBefore
 from openclawd.service.program import command_link, home_of, is_on_path
 from openclawd.service.unit_file import UnitFile
 from openclawd.slots.layout import Installation
@@ -33,6 +34,16 @@ def port_of(arguments: argparse.Namespace) -> int | None:
             f"--port is {text!r}, expected an integer from 1 to 65535.", f"See: {as_typed()} --help"
         )
     return int(text)
+
+
+def as_before(arguments: argparse.Namespace, before: AskedBefore) -> None:
+    """What this command line does not name stays as it was asked for; one secret takes the other's place."""
+    if arguments.run_as is None:
+        arguments.run_as = before.run_as
+    if arguments.port is None:
+        arguments.port = before.port
+    if arguments.token_file is None and arguments.password_file is None:
+        arguments.token_file, arguments.password_file = before.token_file, before.password_file
 
 
 def state_words(wanted: UnitFile) -> str:
@@ -75,6 +86,4 @@ def dashboard(asked: Chosen, facts: Facts) -> str:
     """The command that prints the link to the chat, as it can be typed in this terminal."""
     link = command_link(home_of(asked.environ), system=asked.system)
     command = link.name if is_on_path(link, asked.environ) else facts.get("command", link.name)
-    sudo = "sudo " if asked.system and asked.around.behind_sudo is not None else ""
-    profile = "" if asked.profile is None else f"OPENCLAW_PROFILE={asked.profile} "
-    return f"{sudo}{profile}{command} dashboard"
+    return about(asked, f"{command} dashboard")

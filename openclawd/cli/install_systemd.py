@@ -11,11 +11,20 @@ from openclawd.cli.consent import confirmed
 from openclawd.cli.failure import Failure
 from openclawd.cli.install_program import Facts, Note, installation_for, placed
 from openclawd.cli.install_rivals import refuse_another_gateway, refuse_taken_port
-from openclawd.cli.install_steps import NOT_PASSED_ON, consent, dashboard, dry_run, port_of, state_words
+from openclawd.cli.install_steps import (
+    NOT_PASSED_ON,
+    as_before,
+    consent,
+    dashboard,
+    dry_run,
+    port_of,
+    state_words,
+)
 from openclawd.cli.output import shown
 from openclawd.cli.service import Chosen, not_started, refuse_as_usage
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.service import account, surroundings
+from openclawd.service.asked_before import asked_of_unit
 from openclawd.service.install import (
     credentials,
     environment_file,
@@ -40,6 +49,7 @@ def install(
     arguments: argparse.Namespace, asked: Chosen, service: SystemdService, facts: Facts, note: Note
 ) -> int:
     """Do what is missing. Raises Failure, SystemctlRefused, OSError."""
+    as_before(arguments, asked_of_unit(service.file))
     packaged = service.packaged()
     program = running_program()
     installation = installation_for(arguments, asked, program)

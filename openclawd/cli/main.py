@@ -104,18 +104,10 @@ def _end(failure: Failure, *, as_json: bool) -> int:
     if as_json:
         print_json(failure.document())
     else:
-        print(_as_typed_here(failure.text()), file=sys.stderr)
+        from openclawd.cli.called import as_typed_here
+
+        print(as_typed_here(failure.text()), file=sys.stderr)
     return failure.exit_code
-
-
-def _as_typed_here(text: str) -> str:
-    from openclawd.slots.carried import unpacked
-
-    if unpacked() is None:
-        return text
-    from openclawd.cli.called import as_called
-
-    return as_called(text, sys.argv[0])
 
 
 def _failure_of(error: Exception) -> Failure:

@@ -1,6 +1,7 @@
 """Which service a command means, and the words for what systemd or launchd says against it."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -116,7 +117,14 @@ def supervising(asked: Chosen, pid: int | None) -> Service | None:
 
 def as_typed() -> str:
     """This command line as a person typed it."""
-    return " ".join(["openclawd", *sys.argv[1:]])
+    return shlex.join(["openclawd", *sys.argv[1:]])
+
+
+def about(asked: Chosen, command: str) -> str:
+    """`command` for the gateway of this service, as it is typed in this terminal."""
+    sudo = "sudo " if asked.system and asked.around.behind_sudo is not None else ""
+    profile = "" if asked.profile is None else f"OPENCLAW_PROFILE={asked.profile} "
+    return f"{sudo}{profile}{command}"
 
 
 def refuse_as_usage(text: str, cure: str) -> Failure:

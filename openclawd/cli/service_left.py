@@ -18,6 +18,7 @@ from openclawd.service.launchd_standing import standing_of
 from openclawd.service.program import command_link, home_of
 from openclawd.service.standing import Standing
 from openclawd.service.systemd_service import SystemdService
+from openclawd.slots.executing import executables
 from openclawd.slots.layout import Installation, own_installation, version_of_slot
 
 
@@ -92,12 +93,8 @@ def left_by(asked: Chosen, standing: Standing | None) -> Left:
 
 def is_run(installation: Installation, proc: Path = Path("/proc")) -> bool:
     """Whether another process than this one executes a version of it, as far as this user may see."""
-    for process in proc.glob("[0-9]*"):
-        with suppress(OSError):
-            program = (process / "exe").readlink()
-            if process.name != str(os.getpid()) and version_of_slot(program, installation) is not None:
-                return True
-    return False
+    others = executables(os.getpid(), proc)
+    return any(version_of_slot(program, installation) is not None for program in others)
 
 
 def _holds_any(keys: Path) -> bool:

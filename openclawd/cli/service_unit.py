@@ -75,21 +75,17 @@ def unit_of(pid: int, proc: Path = Path("/proc")) -> Unit | None:
     return None
 
 
-def manager_environment(*, of_user: bool) -> dict[str, str]:
-    """What systemctl is run with: a user's manager is found by a folder that a log-in without PAM lacks."""
-    around = environment_of(os.environ)
-    if of_user:
-        around["XDG_RUNTIME_DIR"] = str(runtime_folder(os.environ))
-    return around
-
-
 def _properties(name: str, *, of_user: bool) -> Mapping[str, list[str]]:
     """Each property with its values: one that is a list may come in several lines."""
     user = ["--user"] if of_user else []
     asked = ["systemctl", *user, "show", name, f"--property={','.join(_PROPERTIES)}"]
+    around = environment_of(os.environ)
+    if of_user:
+        # A user's manager is found by a folder that a log-in without PAM lacks.
+        around["XDG_RUNTIME_DIR"] = str(runtime_folder(os.environ))
     told = subprocess.run(  # noqa: S603  no shell reads it, and the name is the kernel's
         asked,
-        env=manager_environment(of_user=of_user),
+        env=around,
         capture_output=True,
         text=True,
         timeout=_TIMEOUT_S,

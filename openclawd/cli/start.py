@@ -23,7 +23,7 @@ def add_commands(add_action: Callable[[str, str], argparse.ArgumentParser]) -> N
 
 def _start(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.arguments import refuse_connection_options
-    from openclawd.cli.service import chosen, is_there, said_plainly, started
+    from openclawd.cli.service import about, chosen, is_there, said_plainly, started
     from openclawd.service.surroundings import obstacle
 
     refuse_connection_options(arguments, "start")
@@ -36,7 +36,7 @@ def _start(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print_json({"ok": True, "started": anew})
     else:
         print("The gateway has been started." if anew else "The gateway runs already.")
-        print("How it is: openclawd gateway status")
+        print(f"How it is: {about(asked, 'openclawd gateway status')}")
     return ExitCode.OK
 
 

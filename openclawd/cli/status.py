@@ -84,10 +84,11 @@ def _warnings(
 
 
 def _print(found: Mapping[str, Any], failure: Failure | None, warnings: "list[Finding]") -> None:
+    from openclawd.cli.called import as_typed_here
     from openclawd.cli.finding import print_findings
 
     if failure is not None:
-        print(failure.text())
+        print(as_typed_here(failure.text()))
     else:
         print_facts(_facts(found))
     if warnings:

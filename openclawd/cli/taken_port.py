@@ -1,19 +1,13 @@
 """Who has the port that a gateway could not have."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from openclawd.cli.target import settings_for
 from openclawd.config.paths import Paths
 from openclawd.config.problems import ConfigError
 from openclawd.daemon.port_holder import port_holder
 from openclawd.service.control_group import service_around
-
-_PID: Final = re.compile(r"\(pid (\d+)\)$")
-# It keeps our own sockets for the next process.
-_SUPERVISOR: Final = "systemd ("
 
 
 def taken_port(
@@ -28,8 +22,7 @@ def taken_port(
     except ConfigError:
         return None
     holder = port_holder(port, proc)
-    if holder is None or holder.startswith(_SUPERVISOR):
+    if holder is None or holder.is_keeper:
         return None
-    pid = _PID.search(holder)
-    unit = service_around(int(pid[1]), proc) if pid is not None else None
-    return port, holder if unit is None else f"{holder} of {unit}"
+    unit = service_around(holder.pid, proc)
+    return port, f"{holder}" if unit is None else f"{holder} of {unit}"

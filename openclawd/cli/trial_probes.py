@@ -151,8 +151,11 @@ class Probes:
             settings = self._settings()
             endpoint = port_endpoint(self._paths, settings) if settings is not None else None
             return endpoint is not None and bool(endpoint.token or endpoint.password)
-        # The machine may have no IPv6, the config no page.
-        return name == _LOCAL or name in READS or (name.startswith("ready ") and _LOOPBACK_V6 not in name)
+        if _LOOPBACK_V6 in name:
+            # The machine may have no IPv6.
+            return False
+        settings = self._settings() if name.startswith("page ") else None
+        return settings.control_ui.enabled if settings is not None else not name.startswith("page ")
 
     def _shake(self, seen: Seen, generation: int) -> Failure | None:
         """As a client with the shared secret, at the address; a unit may have given it another port than the

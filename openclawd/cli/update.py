@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.slots.layout import is_version
     from openclawd.update.staged import Staged
 
-    installation = installation_here("openclawd update run")
+    installation = installation_here(changing=True)
     wanted: str | None = arguments.version
     if wanted is not None and not is_version(wanted):
         raise Failure(
@@ -81,7 +81,7 @@ def _rollback(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from openclawd.cli.update_source import installation_here
     from openclawd.update.staged import Staged
 
-    installation = installation_here("openclawd update rollback")
+    installation = installation_here(changing=True)
     previous = installation.previous_version()
     if previous is None or not installation.is_complete(previous):
         raise Failure(
@@ -106,7 +106,7 @@ def _judge(_arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 os.close(int(descriptor.name))
     with suppress(OSError):
         os.setsid()
-    installation = installation_here(None)
+    installation = installation_here()
     try:
         with update_lock(installation):
             _updater(installation, environ, ProgressFile(installation).tell).judge()
@@ -199,7 +199,7 @@ def _status(arguments: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     from openclawd.cli.update_shown import print_status, status_of
     from openclawd.cli.update_source import installation_here
 
-    found = status_of(installation_here(None))
+    found = status_of(installation_here())
     if arguments.json:
         print_json(found)
     else:

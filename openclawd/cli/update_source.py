@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _WORD: Final = "trial-word"
 
 
-def installation_here(changing: str | None) -> "Installation":
-    """The installation of this program; `changing`: the command that is to change it. Raises Failure, with
+def installation_here(*, changing: bool = False) -> "Installation":
+    """The installation of this program; `changing`: whether this command does so. Raises Failure, with
     the command that brings another version to a program that was installed in another way.
     """
     from openclawd.update.source import running_program, source_of
@@ -25,8 +25,10 @@ def installation_here(changing: str | None) -> "Installation":
     found = source.installation
     if found is None:
         raise Failure(source.said(), cure=source.command)
-    if changing is not None and not os.access(found.root, os.W_OK):
-        raise Failure(f"{found.root} belongs to another user.", cure=f"sudo {changing}")
+    if changing and not os.access(found.root, os.W_OK):
+        from openclawd.cli.service import as_typed
+
+        raise Failure(f"{found.root} belongs to another user.", cure=f"sudo {as_typed()}")
     return found
 
 

@@ -4,15 +4,14 @@ started.
 
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from openclawd.cli.failure import Failure
 from openclawd.cli.rpc import Rpc, converse
-from openclawd.cli.service_unit import Unit, manager_environment, unit_of
+from openclawd.cli.service_unit import Unit, unit_of
 from openclawd.cli.target import local_socket
 from openclawd.cli.trial_probes import Known, Probes
 from openclawd.cli.trial_visit import Seen, one_line, visit
@@ -21,6 +20,8 @@ from openclawd.daemon.lock import running_pid
 from openclawd.daemon.preflight import TIMEOUT_S as CHECK_TIMEOUT_S
 from openclawd.service.found import find_service
 from openclawd.service.launchctl import Launchctl, LaunchctlRefused
+from openclawd.service.systemctl import Systemctl, SystemctlRefused
+from openclawd.service.tool import Told, ask
 from openclawd.slots.executing import executable_of
 from openclawd.slots.layout import Installation, version_of_slot
 from openclawd.update.gateway import Before
@@ -115,19 +116,11 @@ class WatchedGateway:
         unit = self._unit
         if unit is None:
             return self._kickstart()
-        user = ["--user"] if unit.of_user else []
         try:
-            command = ["systemctl", *user, "start", unit.name]
-            started = subprocess.run(  # noqa: S603  no shell reads it, and the name is systemd's
-                command,
-                env=manager_environment(of_user=unit.of_user),
-                capture_output=True,
-                check=False,
-                timeout=_START_PATIENCE_S,
-            )
-        except (OSError, subprocess.TimeoutExpired):
+            Systemctl(unit.of_user, wait=_patiently).start(unit.name)
+        except SystemctlRefused:
             return False
-        return started.returncode == 0
+        return True
 
     def _kickstart(self) -> bool:
         """launchd leaves alone what has ended with 0; what it does not know was stopped by somebody."""
@@ -139,3 +132,7 @@ class WatchedGateway:
             return Launchctl(domain).kickstart(label)
         except LaunchctlRefused:
             return False
+
+
+def _patiently(words: Sequence[str]) -> Told:
+    return ask(words, _START_PATIENCE_S)

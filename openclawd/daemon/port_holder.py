@@ -9,15 +9,38 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import attrs
+
 # proc_net_tcp(5): state 0A is TCP_LISTEN.
 _LISTEN: Final = "0A"
 _LAST_PORT: Final = 65535
 _KEEPER: Final = "systemd"
 
 
+@attrs.frozen
+class Holder:
+    """A process that listens."""
+
+    name: str
+    pid: int
+
+    @property
+    def is_keeper(self) -> bool:
+        """Whether that is systemd, which listens for the gateway that is to come."""
+        return self.name == _KEEPER
+
+    def __str__(self) -> str:
+        return f"{self.name} (pid {self.pid})"
+
+
+def neighbour(port: int) -> int:
+    """Another port, for who cannot have this one."""
+    return port + 1 if port < _LAST_PORT else port - 1
+
+
 def way_out(port: int) -> str:
-    """The command for who cannot have `port`: its neighbour."""
-    return f"openclawd config set gateway.port {port + 1 if port < _LAST_PORT else port - 1}"
+    """The command for who cannot have `port`."""
+    return f"openclawd config set gateway.port {neighbour(port)}"
 
 
 def listener_command(port: int) -> str:
@@ -27,8 +50,8 @@ def listener_command(port: int) -> str:
     return f"sudo ss -ltnp 'sport = :{port}'"
 
 
-def port_holder(port: int, proc: Path = Path("/proc")) -> str | None:
-    """`name (pid N)` of the process that listens on TCP `port`, or None when that cannot be told.
+def port_holder(port: int, proc: Path = Path("/proc")) -> Holder | None:
+    """The process that listens on TCP `port`, or None when that cannot be told.
 
     systemd only where nobody else does: it keeps a copy of what a service listens on.
     """
@@ -40,10 +63,10 @@ def port_holder(port: int, proc: Path = Path("/proc")) -> str | None:
     for process in proc.glob("[0-9]*"):
         try:
             if any(str(descriptor.readlink()) in wanted for descriptor in (process / "fd").iterdir()):
-                name = (process / "comm").read_text().strip()
-                if name != _KEEPER:
-                    return f"{name} (pid {process.name})"
-                keeper = f"{name} (pid {process.name})"
+                found = Holder((process / "comm").read_text().strip(), int(process.name))
+                if not found.is_keeper:
+                    return found
+                keeper = found
         except OSError:
             continue  # gone meanwhile, or another user's
     return keeper

@@ -14,6 +14,7 @@ import attrs
 from openclawd.service.launchctl import Job, Launchctl, LaunchctlRefused
 from openclawd.service.plist import NAME, JobSpec, agent_file, daemon_file, plist_text
 from openclawd.service.plist_file import PlistFile
+from openclawd.slots.durable import remove_durably
 
 Done = Literal["unchanged", "started", "replaced", "restarted"]
 
@@ -83,7 +84,7 @@ class LaunchdJob:
         try:
             known = self.launchctl.bootout(self.label)
         finally:
-            self.file.unlink(missing_ok=True)
+            remove_durably(self.file)
         return known or there
 
     def start(self) -> bool:

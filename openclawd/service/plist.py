@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
-from xml.sax.saxutils import escape
 
 import attrs
 
@@ -179,7 +178,7 @@ def _written(value: Value, indent: str) -> Iterator[str]:
     elif isinstance(value, int):
         yield f"{indent}<integer>{value}</integer>"
     elif isinstance(value, str):
-        yield f"{indent}<string>{escape(value)}</string>"
+        yield f"{indent}<string>{_escaped(value)}</string>"
     elif isinstance(value, list):
         yield f"{indent}<array>"
         for each in value:
@@ -188,10 +187,17 @@ def _written(value: Value, indent: str) -> Iterator[str]:
     else:
         yield f"{indent}<dict>"
         for key, inner in value.items():
-            yield f"{indent}\t<key>{escape(key)}</key>"
+            yield f"{indent}\t<key>{_escaped(key)}</key>"
             yield from _written(inner, f"{indent}\t")
         yield f"{indent}</dict>"
 
 
 def _short(label: str) -> str:
     return f"openclawd{label.removeprefix(NAME)}"
+
+
+def _escaped(text: str) -> str:
+    # Commands that only look where a job has its state need none of it.
+    import html
+
+    return html.escape(text, quote=False)

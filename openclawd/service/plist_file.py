@@ -3,18 +3,15 @@
 As of a unit (unit_file.py), but that XML has its comments before the end.
 """
 
-import hashlib
-import plistlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from xml.parsers.expat import ExpatError
 
 import attrs
 
 from openclawd.daemon.person import VARIABLE
-from openclawd.service.unit_file import UnitFile
+from openclawd.service.unit_file import UnitFile, digest_of
 
 _ROOT: Final = "<plist "
 _MARK: Final = re.compile(r"<!-- Written by `openclawd gateway install`: ([0-9a-f]{16}) -->\n")
@@ -27,20 +24,28 @@ class PlistFile(UnitFile):
     @property
     def marked(self) -> str:
         """With a line that says what the others were."""
-        mark = f"<!-- Written by `openclawd gateway install`: {_digest(self.text)} -->\n"
+        mark = f"<!-- Written by `openclawd gateway install`: {digest_of(self.text)} -->\n"
         return self.text.replace(_ROOT, f"{mark}{_ROOT}", 1)
 
     def is_ours(self, present: str) -> bool:
         """Whether these are words of this program, of any version, as they were written."""
         found = _MARK.search(present)
-        return found is not None and found[1] == _digest(_MARK.sub("", present, count=1))
+        return found is not None and found[1] == digest_of(_MARK.sub("", present, count=1))
 
 
 def list_in(file: Path) -> dict[str, Any] | None:
     """What a property list says; None where there is none, or none that can be read."""
     try:
-        found = plistlib.loads(file.read_bytes())
-    except (OSError, ValueError, ExpatError):
+        text = file.read_bytes()
+    except OSError:
+        return None
+    # Most machines have none, and every command of root's looks.
+    import plistlib
+    from xml.parsers.expat import ExpatError
+
+    try:
+        found = plistlib.loads(text)
+    except (ValueError, ExpatError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -51,7 +56,3 @@ def person_in(job: Mapping[str, Any]) -> str | None:
     becomes = environment.get(VARIABLE) if isinstance(environment, dict) else None
     found = job.get("UserName") or becomes
     return found if isinstance(found, str) else None
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -4,7 +4,6 @@ The last line of a file that was written here says what stood above it then. So 
 edited, or written by hand, is known, and is not replaced before they have seen what would be lost.
 """
 
-import difflib
 import hashlib
 from pathlib import Path
 from typing import Final, Literal
@@ -30,7 +29,7 @@ class UnitFile:
     @property
     def marked(self) -> str:
         """The text as it is written."""
-        return f"{self.text}\n{_MARK}{_digest(self.text)}\n"
+        return f"{self.text}\n{_MARK}{digest_of(self.text)}\n"
 
     def present(self) -> str | None:
         """What stands there; None where there is nothing. Raises OSError."""
@@ -50,10 +49,13 @@ class UnitFile:
 
     def is_ours(self, present: str) -> bool:
         """Whether these are words of this program, of any version, as they were written."""
-        return is_ours(present)
+        text, mark, digest = present.rpartition(_MARK)
+        return bool(mark) and digest.strip() == digest_of(text.removesuffix("\n"))
 
     def diff(self) -> str:
         """What would change, as `diff -u` shows it; empty when nothing would. Raises OSError."""
+        import difflib
+
         before = self.present()
         if self.state() == "same":
             return ""
@@ -75,11 +77,6 @@ class UnitFile:
         remove_durably(self.path)
 
 
-def is_ours(present: str) -> bool:
-    """Whether these are words of this program, of any version, as they were written."""
-    text, mark, digest = present.rpartition(_MARK)
-    return bool(mark) and digest.strip() == _digest(text.removesuffix("\n"))
-
-
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """What tells these words from edited ones."""
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]

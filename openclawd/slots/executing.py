@@ -17,24 +17,24 @@ _PROC: Final = Path("/proc")
 _SPARED: Final = 64
 
 
-def executable_of(pid: int) -> Path | None:
+def executable_of(pid: int, proc: Path = _PROC) -> Path | None:
     """The file that a process executes; None where that cannot be told, also of one that is gone."""
     if sys.platform == "darwin":
         return path_of(pid, _libproc().proc_pidpath)
     try:
-        return (_PROC / str(pid) / "exe").readlink()
+        return (proc / str(pid) / "exe").readlink()
     except OSError:
         return None
 
 
-def executables() -> Iterator[Path]:
-    """Of all processes."""
+def executables(without: int | None = None, proc: Path = _PROC) -> Iterator[Path]:
+    """Of all processes but `without`."""
     if sys.platform == "darwin":
         pids = pids_of(_libproc().proc_listallpids)
     else:
-        pids = [int(each.name) for each in _PROC.glob("[0-9]*")]
+        pids = [int(each.name) for each in proc.glob("[0-9]*")]
     for pid in pids:
-        if (found := executable_of(pid)) is not None:
+        if pid != without and (found := executable_of(pid, proc)) is not None:
             yield found
 
 

@@ -26,9 +26,11 @@ def test_only_what_is_about_the_secret_is_read(words: list[str], flags: Flags) -
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="for Linux")
 def test_they_are_read_of_a_process() -> None:
-    command = [sys.executable, "-c", "input()", "--token-file", "/run/token"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+    command = [sys.executable, "-c", "print(flush=True); input()", "--token-file", "/run/token"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
+            assert process.stdout is not None
+            process.stdout.readline()
             assert flags_of(process.pid) == Flags(token_file="/run/token")
         finally:
             process.kill()

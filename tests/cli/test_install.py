@@ -152,6 +152,21 @@ def test_a_port_stands_in_the_command_of_the_unit(machine: Machine) -> None:
     assert " gateway --port 18801\n" in machine.unit.read_text()
 
 
+def test_what_the_service_was_installed_with_stays_where_it_is_not_named(machine: Machine) -> None:
+    machine.install(port=str(free_port()), token_file="/srv/token")
+    before = machine.unit.read_text()
+    facts, _ = machine.install()
+    assert "(as it was)" in facts["unit"]
+    assert machine.unit.read_text() == before
+
+
+def test_one_secret_takes_the_place_of_the_other(machine: Machine) -> None:
+    machine.install(token_file="/srv/token")
+    machine.install(password_file="/srv/password")
+    text = machine.unit.read_text()
+    assert ("LoadCredential=gateway-password:/srv/password" in text, "gateway-token" in text) == (True, False)
+
+
 def test_a_port_that_is_none_is_refused_before_anything_changes(machine: Machine) -> None:
     with pytest.raises(Failure) as refused:
         machine.install(port="many")

@@ -150,6 +150,14 @@ def test_a_port_that_another_program_has_is_told_before_anything_changes(mac: Ma
     assert not mac.job.file.exists()
 
 
+def test_what_the_job_was_installed_with_stays_where_it_is_not_named(mac: Mac) -> None:
+    mac.install(port=str(free_port()), token_file="/srv/token")
+    before = mac.job.file.read_text()
+    facts, _ = mac.install()
+    assert "(as it was)" in facts["property list"]
+    assert mac.job.file.read_text() == before
+
+
 def test_a_port_that_is_none_is_refused_before_anything_changes(mac: Mac) -> None:
     with pytest.raises(Failure) as refused:
         mac.install(port="many")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from openclawd.daemon.port_holder import port_holder
+from openclawd.daemon.port_holder import Holder, port_holder
 
 # 127.0.0.1:18789, listening, inode 4242.
 ROW = "0: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4242 1"
@@ -29,12 +29,12 @@ def test_who_serves_is_named_and_not_systemd_which_keeps_a_copy(
 ) -> None:
     process(proc, manager, "systemd")
     process(proc, gateway, "openclawd")
-    assert port_holder(18789, proc) == f"openclawd (pid {gateway})"
+    assert str(port_holder(18789, proc)) == f"openclawd (pid {gateway})"
 
 
 def test_systemd_is_named_where_nobody_else_listens(proc: Path) -> None:
     process(proc, 1, "systemd")
-    assert port_holder(18789, proc) == "systemd (pid 1)"
+    assert port_holder(18789, proc) == Holder("systemd", 1)
 
 
 def test_of_another_port_nobody_is_named(proc: Path) -> None:

@@ -79,6 +79,11 @@ def test_it_has_the_table_of_exit_codes(page: Path) -> None:
     assert [int(code) for code in re.findall(r"^\.TP\n(\d+)$", section, re.MULTILINE)] == [*ExitCode]
 
 
+def test_no_line_of_it_begins_with_a_space_that_would_break_a_sentence(page: Path) -> None:
+    flowing = re.sub(r"^\.nf$.*?^\.fi$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^[ \t]+.*$", flowing, re.MULTILINE) == []
+
+
 def test_the_variables_that_it_names_are_read_somewhere(page: Path) -> None:
     section = plain(page).partition(".SH ENVIRONMENT\n")[2].partition("\n.SH ")[0]
     names = re.findall(r"^\.TP\n(\w+)$", section, re.MULTILINE)

@@ -1,6 +1,8 @@
 """Whom root means by `openclawd status`."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,10 @@ def test_a_job_of_launchd_has_its_state_in_the_home_of_its_person(tmp_path: Path
 def test_what_the_guard_of_such_a_job_starts_as_root_is_about_its_person(tmp_path: Path) -> None:
     found = addressed({"HOME": str(tmp_path), "OPENCLAWD_USER": "root"}, tmp_path)
     assert found["OPENCLAW_HOME"] == "/root"
+
+
+def test_every_command_of_roots_looks_and_loads_nothing_heavy_for_it() -> None:
+    heavy = {"plistlib", "difflib", "xml.sax.saxutils", "urllib.request", "subprocess"}
+    code = f"import sys, openclawd.service.addressed; print(*{heavy} & {{*sys.modules}})"
+    looked = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=True)
+    assert looked.stdout == "\n"

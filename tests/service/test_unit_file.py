@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from openclawd.service.unit_file import UnitFile, is_ours
+from openclawd.service.unit_file import UnitFile
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_the_text_as_a_package_has_it_is_the_same(file: UnitFile) -> None:
     assert file.state() == "same"
 
 
-def test_a_mark_without_its_words_is_nobodys() -> None:
-    assert not is_ours("# Written by `openclawd gateway install`: 0123456789abcdef\n")
+def test_a_mark_without_its_words_is_nobodys(file: UnitFile) -> None:
+    assert not file.is_ours("# Written by `openclawd gateway install`: 0123456789abcdef\n")
 
 
 def test_a_file_that_is_removed_is_gone_and_may_be_removed_again(file: UnitFile) -> None:
