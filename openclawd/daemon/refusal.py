@@ -45,6 +45,8 @@ def _cure(path: Path, error: OSError) -> str:
     folder = path if os.path.isdir(path) else path.parent  # noqa: PTH112
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
         return f"Make room there, or have it mounted writable: df -h {shlex.quote(str(folder))}"
+    if error.errno in {errno.EISDIR, errno.ENOTDIR, errno.EEXIST}:
+        return f"Something else lies in its place: ls -ld {shlex.quote(str(path))}"
     # Only of a folder that is ours by its name: what else somebody has named may be anybody's.
     for own in (folder, folder.parent):
         if own.name == _OWN_DIR and os.path.isdir(own):  # noqa: PTH112

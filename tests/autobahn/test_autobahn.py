@@ -23,7 +23,7 @@ CASES: Final = (
     *(f"{group}.*" for group in (1, 2, 3, 4, 5, 6, 7, 10)),
     *("9.1.*", "9.2.*", "9.3.1", "9.3.9", "9.4.1", "9.5.1", "9.6.1", "9.7.1", "9.8.1"),
 )
-FUZZING_TIMEOUT_S: Final = 180
+FUZZING_TIMEOUT_S: Final = 300
 # NON-STRICT: UTF-8 that is refused at the end of its frame instead of in its middle; INFORMATIONAL: RFC 6455
 # leaves it open.
 GOOD: Final = {"OK", "NON-STRICT", "INFORMATIONAL"}

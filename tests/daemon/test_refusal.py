@@ -29,3 +29,8 @@ def test_nobody_is_told_to_take_a_folder_that_may_be_anybodys(tmp_path: Path) ->
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_takes_nothing_is_looked_at(tmp_path: Path, number: int) -> None:
     assert cure(tmp_path / "gateway.lock", number).endswith(f"df -h {tmp_path}")
+
+
+@pytest.mark.parametrize("number", [errno.EISDIR, errno.ENOTDIR, errno.EEXIST])
+def test_what_lies_in_the_place_of_a_file_is_looked_at(tmp_path: Path, number: int) -> None:
+    assert cure(tmp_path / "openclawd" / "gateway.lock", number).endswith("/openclawd/gateway.lock")

@@ -112,7 +112,9 @@ async def test_a_damaged_database_is_replaced_by_the_last_backup_and_that_is_tol
         gateway.kill()
         spoil(database(gateway))
         gateway.start()
-        assert await said(gateway) == ["before"]
+        kept_messages = await said(gateway)
+        # Whether the second can be read is for SQLite to say: the page that was spoilt is that of the schema.
+        assert kept_messages in (["before"], ["before", "after"])
         (line,) = gateway.decisions(
             "the state database was damaged; its last backup took its place, and what could be read of it"
         )

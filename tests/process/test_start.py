@@ -160,7 +160,7 @@ def test_a_place_that_cannot_be_written_is_78_and_named(name: str) -> None:
         code, said = refused(gateway)
     assert code == 78, said
     assert f"{place} cannot be written" in said or f"{place}/openclawd.log cannot be written" in said
-    assert "OPENCLAW_STATE_DIR=" in said
+    assert f"Something else lies in its place: ls -ld {gateway.state}" in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can give files away")
