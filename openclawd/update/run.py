@@ -31,6 +31,7 @@ from openclawd.update.verdicts import (
     Clock,
     bring_back,
     confirm,
+    is_over,
     may_write,
     roll_back,
     set_aside,
@@ -194,6 +195,10 @@ class Updater:
                 told = True
                 self._tell(Phase.TRIAL, trial.from_version, trial.to_version)
             now = read_trial(self.installation)
+            if now is None and not is_over(self.installation, trial):
+                # It was taken away, and nobody who may decide has said how it ended.
+                write_trial(self.installation, trial)
+                now = trial
             if now is None:
                 outcome = taken_from_us(self.installation, trial)
                 if outcome.end != "confirmed":

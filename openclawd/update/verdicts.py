@@ -23,6 +23,7 @@ from openclawd.slots.trial import (
     Trial,
     clear_trial,
     read_failed,
+    read_last,
     write_failed,
     write_outcome,
 )
@@ -93,6 +94,15 @@ def set_aside(installation: Installation, trial: Trial, reason: str) -> Outcome:
     clear_trial(installation)
     write_outcome(installation, outcome)
     return outcome
+
+
+def is_over(installation: Installation, trial: Trial) -> bool:
+    """Whether somebody else has ended the trial: the old version is back, or the new one is known to stay."""
+    if installation.current_version() != trial.to_version:
+        return True
+    last = read_last(installation)
+    stays = last is not None and (last.end, last.to_version) == ("confirmed", trial.to_version)
+    return stays and last is not None and last.at_ms >= trial.began_s * 1000
 
 
 def taken_from_us(installation: Installation, trial: Trial) -> Outcome:

@@ -6,14 +6,18 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
+import trio
+from trio_websocket import ConnectionClosed
 
-from tests.packaging.updating import NEW, OLD, host
+from tests.packaging.updating import NEW, OLD, PATIENCE_S, host
 from tests.process.chats import send, text_of
-from tests.support.wire_client import wire_client
+from tests.support.device import Device
+from tests.support.wire_client import Refused, wire_client
 
 pytestmark = pytest.mark.binary
 
@@ -70,6 +74,37 @@ def test_a_bad_version_goes_back_by_itself(installed: Path, tmp_path: Path, sabo
         assert (status["version"], status["last"]["outcome"]) == (OLD, "rolled-back")
         assert REASONS[sabotage] in status["last"]["reason"]
         assert "trial" not in status
+
+
+async def until_refused(port: int, device: Device, token: str) -> str:
+    """Come back as a client does, whenever it is sent away; why it is refused in the end."""
+    while True:
+        with suppress(OSError, ConnectionClosed):
+            async with wire_client(port) as client:
+                try:
+                    await client.connect(device=device, auth={"deviceToken": token})
+                except Refused as refused:
+                    return str(refused)
+                await client.closed(patience_s=PATIENCE_S)
+        await trio.sleep(0.1)
+
+
+@full
+async def test_a_version_that_refuses_a_paired_device_goes_back(installed: Path, tmp_path: Path) -> None:
+    device = Device()
+    with host(installed, tmp_path, "refuses paired devices") as here:
+        async with wire_client(here.port) as client:
+            token = (await client.connect(token=here.token, device=device))["auth"]["deviceToken"]
+        async with wire_client(here.port) as client:
+            await client.connect(device=device, auth={"deviceToken": token})
+            updater = here.begin("update", "run", NEW)
+            await client.closed(patience_s=PATIENCE_S)
+        assert "device token mismatch" in await until_refused(here.port, device, token)
+        _, complained = await trio.to_thread.run_sync(updater.communicate)
+        assert "0.6.0 is back: a device that was connected before was refused" in complained
+        here.until_it_serves(OLD)
+        async with wire_client(here.port) as client:
+            await client.connect(device=device, auth={"deviceToken": token})
 
 
 @full

@@ -39,4 +39,5 @@ async def test_the_old_version_reads_and_writes_what_the_one_on_trial_added_to(
             moods = database.execute("SELECT mood FROM messages").fetchall()
             assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
         assert moods == [("",)] * 4
-        assert len(backups_in(own / "backups")) == 1, "of the moment before"
+        # The updater's and the new version's own, which may be of one second.
+        assert 1 <= len(backups_in(own / "backups")) <= 2, "of the moment before"

@@ -17,7 +17,7 @@ from tests.support.versions import variant
 pytestmark = pytest.mark.binary
 
 FULL: Final = os.environ.get("OPENCLAWD_TEST_FULL") == "1"
-PATIENCE_S: Final = 480.0 if FULL else 180.0
+PATIENCE_S: Final = 900.0 if FULL else 180.0
 OLD, GOOD = "0.6.0", "0.7.0"
 # By the version that has it.
 BAD: Final = {
@@ -87,7 +87,9 @@ if [ -n "$judged" ]; then
     cp -a $versions/$judged /opt/openclawd/versions/
     openclawd update run $judged >/dev/null
     openclawd gateway start >/dev/null
-    until_true sh -c '! test -e /opt/openclawd/update/trial'
+    # It has its fifteen seconds, and another machine's worth.
+    over() { ! test -e /opt/openclawd/update/trial; }
+    until_true over || until_true over
     until_true openclawd health
     step system-judged openclawd update status --json
 fi
@@ -166,5 +168,6 @@ def test_why_its_own_user_judged_it_not_to_be_well_is_what_root_reads(steps: dic
 def test_the_journal_says_what_the_guard_did(steps: dict[str, Step]) -> None:
     said = steps["journal"].said
     for version in TRIED:
-        if "starts" in BAD[version]:
+        # One that hangs is the updater's to end.
+        if "starts" in BAD[version] and "hangs" not in BAD[version]:
             assert f"openclawd guard: {version} was rolled back to {OLD}: it ended" in said

@@ -31,6 +31,7 @@ HOUSE, ROUTES, SIGNALS, SECRETS, LOCK = (
     "openclawd.daemon.lock",
 )
 SCHEMA: Final = "openclawd.store.schema"
+DEVICES: Final = "openclawd.auth.devices"
 ADDED: Final = "ALTER TABLE messages ADD COLUMN mood TEXT NOT NULL DEFAULT ''"
 _STARTS = "        await parts.limits.load()\n"
 _READY = "HTTPStatus.SERVICE_UNAVAILABLE if readiness.failing else HTTPStatus.OK"
@@ -83,6 +84,9 @@ SABOTAGE: Final[Mapping[str, Mapping[str, str]]] = {
         _READY,
         f"HTTPStatus.SERVICE_UNAVAILABLE if {_IN_PLACE} or readiness.failing else HTTPStatus.OK",
     ),
+    "refuses paired devices": {
+        DEVICES: f"{source_of(DEVICES)}\n\nif {_IN_PLACE}:\n    PairedDevices.find = lambda self, _: None\n"
+    },
     "refuses every secret": _patched(
         SECRETS,
         "def presented_secret(auth: AuthParams | None, shared: SharedAuth) -> str | None:\n",

@@ -112,6 +112,21 @@ def test_what_it_did_to_the_guard_is_undone(found: Installation) -> None:
     assert (found.guard.read_text(), here.running) == (guard_text(), OLD)
 
 
+def test_one_that_takes_its_trial_away_and_dies_is_not_kept_for_it(found: Installation) -> None:
+    def dies_without_a_trace(there: World) -> Look | None:
+        if there.now_s >= 2:
+            return None
+        found.trial.unlink(missing_ok=True)
+        return Look(0, NEW)
+
+    here = world(found, dies_without_a_trace)
+    outcome = here.updater().update(here.staged, None)
+    assert outcome is not None
+    assert not isinstance(outcome, Waiting)
+    assert outcome.end == "rolled-back"
+    assert (found.current_version(), here.running, read_trial(found)) == (OLD, OLD, None)
+
+
 def test_one_that_cannot_serve_here_is_not_tried(found: Installation) -> None:
     here = world(found)
 
