@@ -98,7 +98,9 @@ def install(lock_name: str) -> None:
     if not python_can_import("pip"):
         make_venv()
     pip = (PYTHON, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-input")
-    run(*pip, "--require-hashes", "-r", ROOT / lock_name)
+    # A package that comes as source is built in one way by every pip: the older ones install another list of
+    # its files, and no licence.
+    run(*pip, "--use-pep517", "--require-hashes", "-r", ROOT / lock_name)
     link_project()
     for name in (lock_name, *IMPLIED.get(lock_name, ())):
         temporary = stamp(name).with_suffix(".new")
