@@ -13,11 +13,10 @@ from typing import Final
 import attrs
 
 from openclawd.service.plist_file import list_in, person_in
-from openclawd.service.unit import OWN_USER
+from openclawd.service.unit import OWN_USER, credential_name, loaded_credentials
 
 _USER: Final = re.compile(r"^User=(\S+)$", re.MULTILINE)
 _START: Final = re.compile(r"^ExecStart=(.*)$", re.MULTILINE)
-_CREDENTIAL: Final = re.compile(r"^LoadCredential=gateway-(token|password):(.+)$", re.MULTILINE)
 
 
 @attrs.frozen
@@ -37,12 +36,12 @@ def asked_of_unit(file: Path) -> AskedBefore:
     except OSError:
         return AskedBefore()
     user, start = _USER.search(text), _START.search(text)
-    files = dict(_CREDENTIAL.findall(text))
+    files = loaded_credentials(text)
     return AskedBefore(
         user[1] if user is not None and user[1] != OWN_USER else None,
         _after("--port", start[1].split() if start is not None else ()),
-        files.get("token"),
-        files.get("password"),
+        files.get(credential_name("token")),
+        files.get(credential_name("password")),
     )
 
 

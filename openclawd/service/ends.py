@@ -5,7 +5,6 @@ fork and the program (systemd.exec(5), PROCESS EXIT CODES), launchd answers 78 w
 all, and a shell has 126 and 127.
 """
 
-import re
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,11 +13,11 @@ from typing import Final
 
 from openclawd.daemon.exit_codes import ExitCode, meaning
 from openclawd.service.standing import REFUSAL, End, Standing
+from openclawd.service.unit import loaded_credentials
 
 _INSTALL: Final = "openclawd gateway install"
 # systemd.exec(5): EXIT_CREDENTIALS.
 _CREDENTIAL: Final = 243
-_LOADED: Final = re.compile(r"^LoadCredential=[^:\n]+:(/.+)$", re.MULTILINE)
 # Which of systemd's preparations failed.
 _PREPARATIONS: Final = {
     200: "its working directory is not there",
@@ -119,8 +118,9 @@ def unread_credentials(standing: Standing, end: End) -> Iterator[str]:
         return
     with suppress(OSError):
         # systemctl(1) shows the property as something that cannot be printed.
-        for each in _LOADED.findall(standing.file.read_text(errors="replace")):
-            if not Path(each).exists():
+        for each in loaded_credentials(standing.file.read_text(errors="replace")).values():
+            # One without a path is a credential of the system's own.
+            if each.startswith("/") and not Path(each).exists():
                 yield f"not there: {each}"
 
 

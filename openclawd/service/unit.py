@@ -24,6 +24,7 @@ SECRETS: Final = ("token", "password")
 
 # What goes through an assignment of systemd as it is.
 _PLAIN: Final = re.compile(r"[\w@%+=:,./~${}-]+")
+_LOADED: Final = re.compile(r"^LoadCredential=([^:\n]+):(.+)$", re.MULTILINE)
 
 
 @attrs.frozen
@@ -95,6 +96,16 @@ def socket_text(name: str, addresses: Iterable[str]) -> str:
             "",
         )
     )
+
+
+def credential_name(secret: str) -> str:
+    """What the unit calls the `token` or `password` that systemd reads for it."""
+    return f"gateway-{secret}"
+
+
+def loaded_credentials(unit: str) -> dict[str, str]:
+    """The files that systemd reads for a unit of this text, by the credentials' names."""
+    return {name: file.replace("%%", "%") for name, file in _LOADED.findall(unit)}
 
 
 def quoted(word: str) -> str:
@@ -199,8 +210,9 @@ def _program(spec: ServiceSpec) -> Iterator[str]:
     flags = [*spec.flags]
     for secret, file in spec.credentials:
         yield f"# The {secret}, from a file that the gateway itself need not be able to read."
-        yield f"LoadCredential={_credential(secret)}:{file}"
-        flags += (f"--{secret}-file", f"${{CREDENTIALS_DIRECTORY}}/{_credential(secret)}")
+        # Nothing but a specifier has a meaning there (systemd.exec(5)).
+        yield f"LoadCredential={credential_name(secret)}:{file.replace('%', '%%')}"
+        flags += (f"--{secret}-file", f"${{CREDENTIALS_DIRECTORY}}/{credential_name(secret)}")
     words = [*spec.program, "gateway"]
     if spec.guarded:
         yield "# A shell script in front of the program: it starts what `current` leads to. When a new"
@@ -214,10 +226,6 @@ def _program(spec: ServiceSpec) -> Iterator[str]:
         yield f"ExecStopPost={'+' if spec.system else ''}{_command(whole)}"
     yield "# In the journal by its name, whatever starts it."
     yield f"SyslogIdentifier={spec.name}"
-
-
-def _credential(secret: str) -> str:
-    return f"gateway-{secret}"
 
 
 def _command(words: Iterable[str]) -> str:

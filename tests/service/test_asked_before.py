@@ -23,6 +23,10 @@ GUARDED = ServiceSpec(program=("/opt/openclawd/guard",), system=True)
             AskedBefore(token_file="/srv/my token"),
         ),
         (
+            attrs.evolve(GUARDED, credentials=(("token", "/srv/100%/token"),)),
+            AskedBefore(token_file="/srv/100%/token"),
+        ),
+        (
             attrs.evolve(GUARDED, flags=("--port", "1"), credentials=(("password", "/srv/password"),)),
             AskedBefore(port="1", password_file="/srv/password"),
         ),

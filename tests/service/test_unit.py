@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openclawd.service.hardening import CONFINED, LEFT_OUT, confinement
-from openclawd.service.unit import ServiceSpec, literal, quoted, service_text, socket_text, unit_name
+from openclawd.service.unit import (
+    ServiceSpec,
+    credential_name,
+    literal,
+    loaded_credentials,
+    quoted,
+    service_text,
+    socket_text,
+    unit_name,
+)
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "install.md"
 GUARD = ("/opt/openclawd/guard",)
@@ -68,6 +77,12 @@ def test_a_secret_is_a_credential_whose_file_the_gateway_is_told() -> None:
     assert "LoadCredential=gateway-token:/etc/gateway/token" in unit
     exec_start = next(line for line in unit if line.startswith("ExecStart="))
     assert exec_start.endswith(" gateway --token-file ${CREDENTIALS_DIRECTORY}/gateway-token")
+
+
+def test_a_percent_sign_in_a_secrets_path_is_no_specifier() -> None:
+    unit = service_text(ServiceSpec(program=GUARD, credentials=(("token", "/srv/100%h/token"),)))
+    assert "LoadCredential=gateway-token:/srv/100%%h/token" in unit.splitlines()
+    assert loaded_credentials(unit) == {credential_name("token"): "/srv/100%h/token"}
 
 
 def test_the_same_gateway_has_the_same_text() -> None:
