@@ -38,8 +38,8 @@ from openclawd.store.database import open_database
 from openclawd.store.facts import Facts
 
 # Objects more than before, and collections of each generation, until the next. To look at everything that a
-# thousand clients hold takes 0.15 s, in which nobody is served: so not before as many objects more as they are
-# together. What can only be found that way is some fifty objects of a client that has left.
+# thousand clients hold takes 0.15 s, in which nobody is served: so it waits until there are as many objects
+# more as these. Only so are found some fifty objects of a client that has left.
 _COLLECTED_AFTER: Final = (2_000, 10, 10)
 
 _log = logging.getLogger("openclawd.gateway")

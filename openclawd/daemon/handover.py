@@ -41,6 +41,9 @@ class Handover:
     """Connections from the network that nobody has read from."""
 
     waiting_local: tuple[int, ...] = ()
+    parting: tuple[int, ...] = ()
+    """Connections of those who were told to go, and may not have answered yet."""
+
     secrets: Mapping[str, str] = attrs.field(factory=dict)
     """By the flag that gave them."""
 
@@ -55,7 +58,7 @@ class Handover:
     def descriptors(self) -> tuple[int, ...]:
         """All of them, but for the document's own."""
         singles = tuple(each for each in (self.lock, self.unix) if each is not None)
-        return (*singles, *self.tcp, *self.waiting, *self.waiting_local)
+        return (*singles, *self.tcp, *self.waiting, *self.waiting_local, *self.parting)
 
 
 def leave(handover: Handover) -> int:
@@ -97,7 +100,7 @@ def _read(number: int) -> Handover:
         raise ValueError("the document is for another process")
     known = {field.name for field in attrs.fields(Handover)}
     fields = {name: value for name, value in document.items() if name in known}
-    for name in ("tcp", "waiting", "waiting_local"):
+    for name in ("tcp", "waiting", "waiting_local", "parting"):
         fields[name] = tuple(fields.get(name, ()))
     handover = Handover(**fields)
     for descriptor in handover.descriptors:

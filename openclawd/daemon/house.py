@@ -37,6 +37,7 @@ from openclawd.net.listener import (
     serve_listeners,
     stop_accepting,
 )
+from openclawd.net.parting import see_off
 from openclawd.net.reception import BUSY
 from openclawd.protocol.closes import SERVICE_RESTART
 from openclawd.protocol.errors import RequestError
@@ -51,7 +52,7 @@ GOODBYE_TIMEOUT_S: Final = 2.0
 # Before a restart: for those in the middle of a request or a handshake, or behind with reading. Most need
 # milliseconds.
 FINISH_TIMEOUT_S: Final = 0.5
-# For a client's answer to its close frame, which it has then; a laptop that sleeps gives none.
+# For the answer to a close frame of those who cannot be left to the next generation.
 ANSWER_TIMEOUT_S: Final = 0.25
 # What a restart takes until somebody has been through one: stock's clients are told 1500.
 EXPECTED_MS: Final = 1000
@@ -71,6 +72,8 @@ class Sockets:
     """Accepted from the network by the generation before, and not heard yet."""
 
     waiting_local: Sequence[socket.socket] = ()
+    parting: Sequence[int] = ()
+    """Descriptors of whom the generation before told to go."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -85,6 +88,7 @@ class Left:
 
     waiting: Sequence[socket.socket]
     waiting_local: Sequence[socket.socket]
+    parting: tuple[int, ...]
     journal: MutableMapping[str, Any] | None
     config: str
     at_ms: int
@@ -146,6 +150,7 @@ class House:
             house_nursery.start_soon(supervise, "updates", parts.updates.serve)
             house_nursery.start_soon(supervise, "tick", self._tick)
             house_nursery.start_soon(supervise, "model discovery", self._discover_models)
+            house_nursery.start_soon(see_off, self._sockets.parting)
             async with trio.open_nursery(strict_exception_groups=True) as door_nursery:
                 door_nursery.start_soon(serve_listeners, listeners, self._door.serve)
                 door_nursery.start_soon(self._network.take_over, self._sockets.waiting)
@@ -216,9 +221,13 @@ class House:
                 finish_nursery.start_soon(reception.finish, FINISH_TIMEOUT_S)
             await self._parts.clients.catch_up(FINISH_TIMEOUT_S, SERVICE_RESTART)
         config, at_ms = self._parts.config_file.applied.raw, now_ms()
+        parting: list[int] = []
         with trio.move_on_after(GOODBYE_TIMEOUT_S):
-            await self._parts.clients.dismiss(SERVICE_RESTART, ANSWER_TIMEOUT_S)
-        return Left(self._network.hand_over(), self._local.hand_over(), None, config, at_ms)
+            # While they part, all of them come anew: as many can as there are descriptors for.
+            spare = self._network.room
+            await self._parts.clients.dismiss(SERVICE_RESTART, ANSWER_TIMEOUT_S, parting.append, spare)
+        waiting, waiting_local = self._network.hand_over(), self._local.hand_over()
+        return Left(waiting, waiting_local, tuple(parting), None, config, at_ms)
 
     def _restart_notice(self) -> Event:
         last = self._parts.setting.restart.last_restart

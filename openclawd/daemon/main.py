@@ -198,6 +198,7 @@ def _run(
         unix=sockets.unix.fileno(),
         waiting=tuple(each.fileno() for each in left.waiting),
         waiting_local=tuple(each.fileno() for each in left.waiting_local),
+        parting=left.parting,
         secrets=secrets,
         journal=left.journal,
         config=left.config,
@@ -228,6 +229,7 @@ def _sockets(tcp: Sequence[socket.socket], paths: Paths, inherited: Handover | N
         unix=bind_local(paths.socket, unix[0] if unix else None),
         waiting=sockets_of(inherited.waiting),
         waiting_local=sockets_of(inherited.waiting_local),
+        parting=inherited.parting,
     )
 
 

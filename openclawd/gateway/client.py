@@ -8,7 +8,7 @@ waits for it.
 
 import logging
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import attrs
@@ -76,6 +76,7 @@ class Client:
     _end_by: float = math.inf
     _close_patience_s: float = CLOSE_PATIENCE_S
     _sending: trio.CancelScope | None = None
+    _heir: Callable[[int], None] | None = None
 
     @property
     def dropped_events(self) -> int:
@@ -109,13 +110,19 @@ class Client:
         if self._ending is None:
             self._queue(frame, drop_if_slow=drop_if_slow)
 
-    def end(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:
-        """Send what waits, for as long as `GOODBYE_GRACE_S`, then close, and wait `patience_s` for an answer.
-        Returns at once.
+    def end(
+        self,
+        close: Close,
+        patience_s: float = CLOSE_PATIENCE_S,
+        heir: Callable[[int], None] | None = None,
+    ) -> None:
+        """Send what waits, for as long as `GOODBYE_GRACE_S`, then close, and wait `patience_s` for an answer;
+        or leave it to `heir`, which gets the connection's descriptor. Returns at once.
         """
         if self._ending is None:
             self._ending = close
             self._close_patience_s = patience_s
+            self._heir = heir
             self._end_by = trio.current_time() + GOODBYE_GRACE_S
             if self._sending is not None:
                 self._sending.deadline = min(self._sending.deadline, self._end_by)
@@ -157,6 +164,10 @@ class Client:
         if self._ending is not None and not self._outbox.buffered_bytes:
             self._writing = True  # nothing may follow a close frame
             if self._wire.close_now(self._ending):
+                if self._heir is not None and (descriptor := self._wire.part()) is not None:
+                    self._heir(descriptor)
+                    self._nursery.cancel_scope.cancel()
+                    return
                 # The reader hears the answer, if there is one.
                 self._nursery.cancel_scope.deadline = trio.current_time() + self._close_patience_s
                 return

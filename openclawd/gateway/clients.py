@@ -87,12 +87,19 @@ class Clients:
     def _behind(self, among: Set[Client]) -> set[Client]:
         return {client for client in among & self._clients if client.buffered_bytes}
 
-    async def dismiss(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:
+    async def dismiss(
+        self,
+        close: Close,
+        patience_s: float = CLOSE_PATIENCE_S,
+        heir: Callable[[int], None] | None = None,
+        heir_takes: int = 0,
+    ) -> None:
         """Send every client what waits for it, then close it, and wait `patience_s` for its answer to that;
-        returns when all are gone.
+        returns when all are gone. For as many as `heir_takes`, `heir` gets the connection's descriptor, and
+        nobody waits.
         """
         self._closing = close
         self._patience_s = patience_s
-        for client in tuple(self._clients):
-            client.end(close, patience_s)
+        for number, client in enumerate(tuple(self._clients)):
+            client.end(close, patience_s, heir if number < heir_takes else None)
         await self._empty.wait()

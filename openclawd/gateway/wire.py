@@ -53,6 +53,11 @@ class Wire(Protocol):
         raises.
         """
 
+    def part(self) -> int | None:
+        """After `close_now`: the connection's descriptor, for who closes it when the peer has had the time to
+        answer; the wire is closed then. None where that cannot be.
+        """
+
     async def close(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:
         """Close with a code and a reason, then the transport. A mute peer gets `patience_s` to answer. Never
         raises.

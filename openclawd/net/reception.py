@@ -76,6 +76,11 @@ class Reception:
         """Connections that are nobody's yet."""
         return len(self._lobby) + len(self._slots)
 
+    @property
+    def room(self) -> int:
+        """For how many more clients there are descriptors."""
+        return max(0, self._clients_max - len(self._clients))
+
     # --- from the door to a client
 
     async def receive(self, newcomer: socket.socket, address: str) -> None:

@@ -142,6 +142,24 @@ class UpgradedStream(Stream):
         if self.close_sent:
             await self.send_all(b"")  # TLS keeps its own
 
+    def part(self) -> int | None:
+        """Once a close frame is out: the connection's descriptor, whose owner closes it when the peer has had
+        the time to answer. Here it is closed then. None where something is still to be sent.
+        """
+        transport = self._transport
+        if not self.close_sent or self._broken or self._unwritten or self._write_lock.locked():
+            return None
+        if isinstance(transport, TlsStream):
+            if not transport.end_now():
+                return None
+            transport = transport.transport
+        if not isinstance(transport, trio.SocketStream):
+            return None
+        self._broken = self.is_closed = True
+        with suppress(OSError):
+            transport.socket.shutdown(trio.socket.SHUT_WR)
+        return transport.socket.detach()
+
     def write_last(self, frame: bytes) -> None:
         """Write a last frame as `write_now` does, but not in the middle of another; then nothing more."""
         if not self._write_lock.locked() and not self._unwritten:

@@ -124,12 +124,21 @@ class TlsStream(HalfCloseableStream):
         self._ended = True
         await self.transport.send_eof()
 
+    def end_now(self) -> bool:
+        """Say in TLS that nothing more comes, without waiting; then nothing may be sent any more. False where
+        something is still to be sent.
+        """
+        if self._broken or self._ended or self._unsent or self._sending.locked():
+            return False
+        self._say_goodbye()
+        self._broken = True
+        with suppress(OSError):
+            os.write(self.transport.socket.fileno(), self._outgoing.read())
+        return True
+
     async def aclose(self) -> None:
         """Close at once; a goodbye goes along where that costs no waiting."""
-        if not (self._broken or self._ended or self._unsent or self._sending.locked()):
-            self._say_goodbye()
-            with suppress(OSError):
-                os.write(self.transport.socket.fileno(), self._outgoing.read())
+        self.end_now()
         self._broken = True
         await self.transport.aclose()
 

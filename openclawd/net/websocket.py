@@ -165,6 +165,12 @@ class TrioWebSocketWire:
         except trio.BrokenResourceError:
             return False
 
+    def part(self) -> int | None:
+        """Leave the answer to who gets the connection's descriptor."""
+        descriptor = self._stream.part()
+        self._closing = self._closing or descriptor is not None
+        return descriptor
+
     async def close(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:
         """Say why, wait a little for the answer, then close the transport for certain."""
         if self._closing:

@@ -65,7 +65,7 @@ def test_descriptors_are_private_again_once_they_are_received(
         os.set_inheritable(each.fileno(), True)
     numbers = tuple(each.fileno() for each in pair)
 
-    receive({VARIABLE: str(leave(attrs.evolve(EVERYTHING, tcp=numbers)))})
+    receive({VARIABLE: str(leave(attrs.evolve(EVERYTHING, tcp=numbers[:1], parting=numbers[1:])))})
 
     assert not any(os.get_inheritable(number) for number in numbers)
 

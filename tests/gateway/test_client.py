@@ -433,6 +433,9 @@ class StuckWire:
     def close_now(self, close: Close) -> bool:
         return False
 
+    def part(self) -> int | None:
+        return None
+
     async def close(self, close: Close, patience_s: float = 0.0) -> None:
         self.closed = trio.current_time(), close
 

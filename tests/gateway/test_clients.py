@@ -1,5 +1,6 @@
 """Saying goodbye to everybody."""
 
+import os
 from collections.abc import Mapping
 from typing import cast
 
@@ -85,6 +86,35 @@ async def test_everybody_is_told_why_before_the_wait_for_an_answer_begins(autoju
         await door.clients.dismiss(SERVICE_RESTART, patience_s=0)
 
         assert [await close_of(first), await close_of(second)] == [(1012, "service restart")] * 2
+
+
+async def test_who_is_left_to_an_heir_is_not_waited_for(autojump_clock: MockClock) -> None:
+    door = Door()
+    inherited: list[int] = []
+    async with (
+        memory_socket(door.serve, streams=socket_pair) as first,
+        memory_socket(door.serve, streams=socket_pair) as second,
+    ):
+        await first.get_message()
+        await second.get_message()
+        began = trio.current_time()
+        # For one more there is no room: he answers, or is waited for.
+        await door.clients.dismiss(SERVICE_RESTART, 0.25, inherited.append, heir_takes=1)
+
+        assert trio.current_time() == began
+        assert len(inherited) == 1
+        assert [await close_of(first), await close_of(second)] == [(1012, "service restart")] * 2
+    os.close(inherited[0])
+
+
+async def test_whom_the_network_holds_up_is_no_heirs(autojump_clock: MockClock) -> None:
+    door = Door()
+    inherited: list[int] = []
+    async with memory_socket(door.serve) as slow:
+        await slow.get_message()
+        await door.clients.dismiss(SERVICE_RESTART, 0.25, inherited.append, heir_takes=1)
+        assert await close_of(slow) == (1012, "service restart")
+    assert not inherited
 
 
 async def test_who_arrives_in_the_middle_of_the_goodbye_is_part_of_it(autojump_clock: MockClock) -> None:

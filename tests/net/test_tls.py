@@ -1,5 +1,6 @@
 """TLS over real sockets, with OpenSSL's own client at the other end."""
 
+import os
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -13,6 +14,8 @@ import trio
 from openclawd.net.stream import UpgradedStream
 from openclawd.net.tls import TlsStream, server_context
 from openclawd.net.tls_handshake import accept_tls
+from openclawd.protocol.closes import Close
+from openclawd.protocol.websocket_frames import close_frame
 from tests.support.certificate import server_certificate
 
 MUCH = b"0123456789abcdef" * 250_000
@@ -198,6 +201,20 @@ async def test_our_end_is_a_proper_one(encrypted: Encrypted, way: str) -> None:
         strict._https_compatible = False
         assert await received(strict, 11) == b"that is all"
         assert await strict.receive_some(1) == b""
+
+
+async def test_a_websocket_that_is_left_to_another_owner_has_ended_properly(encrypted: Encrypted) -> None:
+    async with encrypted() as ends:
+        stream = UpgradedStream(ends.ours, b"", b"")
+        frame = close_frame(Close(1012, "service restart"))
+        assert stream.write_close(frame)
+        descriptor = stream.part()
+        assert descriptor is not None
+        strict = ends.theirs
+        strict._https_compatible = False
+        assert await received(strict, len(frame)) == frame
+        assert await strict.receive_some(1) == b""
+        os.close(descriptor)
 
 
 async def test_after_our_end_what_comes_is_only_waited_for(encrypted: Encrypted) -> None:

@@ -1,5 +1,7 @@
 """The wire on trio-websocket, and the pitfalls that it fences."""
 
+import socket
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -134,6 +136,38 @@ async def test_a_close_that_is_said_at_once_leaves_the_answer_to_who_receives(
         assert await closed(client) == (1012, "service restart")
 
     assert heard == [1012]
+
+
+async def test_whose_close_is_out_can_be_left_to_another_owner(autojump_clock: MockClock) -> None:
+    descriptors: list[int | None] = []
+
+    async def serve(wire: TrioWebSocketWire) -> None:
+        assert wire.part() is None  # nothing was said yet
+        assert wire.close_now(Close(1012, "service restart"))
+        descriptors.append(wire.part())
+        assert wire.part() is None
+        await wire.close(Close(1000))  # has nothing to close any more
+
+    async with memory_socket(serve, streams=socket_pair) as client:
+        assert await closed(client) == (1012, "service restart")
+
+    (descriptor,) = descriptors
+    assert descriptor is not None
+    with socket.socket(fileno=descriptor) as connection:
+        connection.setblocking(False)
+        # The answer, and then the end of who closed after it.
+        assert connection.recv(100)[:1] == b"\x88"
+        assert connection.recv(100) == b""
+
+
+async def test_whose_close_is_still_kept_stays_with_us(autojump_clock: MockClock) -> None:
+    async def serve(wire: TrioWebSocketWire) -> None:
+        assert not wire.close_now(Close(1012, "service restart"))
+        assert wire.part() is None
+        await wire.close(Close(1012, "service restart"))
+
+    async with memory_socket(serve) as client:
+        assert await closed(client) == (1012, "service restart")
 
 
 async def test_a_close_that_the_network_did_not_take_at_once_is_said_all_the_same(
