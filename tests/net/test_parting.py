@@ -46,8 +46,9 @@ async def test_an_answer_is_taken_and_then_the_connection_closed(
     assert trio.current_time() - began == pytest.approx(PATIENCE_S)
     assert not is_open(descriptor)
     assert peer.recv(100) == b"goodbye"
-    # With anything unread at the other end, this would be a reset.
     assert peer.recv(100) == b""
+    # With anything unread at the other end, it would have been reset.
+    assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 
 async def test_a_peer_that_talks_on_is_closed_all_the_same(autojump_clock: MockClock, pair: Pair) -> None:

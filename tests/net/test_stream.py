@@ -1,5 +1,7 @@
 """The stream under a WebSocket: writing without waiting, and the one order of everything written."""
 
+import os
+
 import pytest
 import trio
 from trio.testing import memory_stream_pair
@@ -99,3 +101,20 @@ async def test_a_last_word_is_not_said_in_the_middle_of_another() -> None:
         async for data in theirs:
             came += data
         assert set(came) == {ord("x")}
+
+
+async def test_after_its_goodbye_nothing_more_comes_while_the_descriptor_is_still_held() -> None:
+    ours, theirs = socket_pair()
+    async with ours, theirs:
+        stream = UpgradedStream(ours, b"", b"")
+        stream.write_close(b"goodbye")
+
+        descriptor = stream.part()
+
+        assert descriptor is not None
+        try:
+            assert await received(theirs, 7) == b"goodbye"
+            with trio.fail_after(10):
+                assert await theirs.receive_some() == b""
+        finally:
+            os.close(descriptor)
