@@ -15,6 +15,7 @@ from openclawd import __version__
 from openclawd.config.load import LoadedConfig
 from openclawd.config.problems import ConfigError
 from openclawd.config.settings import Flags, GatewaySettings
+from openclawd.daemon.allocator import keep_freed_memory
 from openclawd.daemon.announcement import print_link
 from openclawd.daemon.backups import precautions
 from openclawd.daemon.certificate import Certificates
@@ -165,6 +166,7 @@ class Generation:
         # What was built until here lives as long as the process; collections need not look at it.
         gc.freeze()
         gc.set_threshold(*_COLLECTED_AFTER)
+        keep_freed_memory()
         disarm()
         host, port = self.sockets.address
         fields: dict[str, object] = {
