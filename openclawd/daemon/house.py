@@ -6,7 +6,8 @@ client, then the end.
 
 A restart stops in another way. Runs may end first, while everybody is served on. Then newcomers wait in the
 kernel's backlog, and who was accepted but not heard yet goes along as a descriptor; who has begun is
-finished with; clients are told when to come back. Nothing that listens is closed.
+finished with; clients are told when to come back. Nothing that listens is closed. The tasks of those whose
+connections go along are not ended: they sleep until the next generation is executed in their place.
 """
 
 import logging
@@ -108,6 +109,8 @@ class House:
             busy=BUSY if setting.certificates is None else b"",
         )
         self._door = Door(self._parts)
+        self._door_scope = trio.CancelScope()
+        self._door_shut = trio.Event()
 
     @property
     def clients(self) -> int:
@@ -120,9 +123,14 @@ class House:
         failing = (each.said for each in self._parts.state_watch.warnings() if each.failing)
         return (*self._parts.access.warnings, *failing)
 
-    async def live(self, coordinator: Coordinator, *, started: Callable[[], None]) -> Left | None:
+    async def live(
+        self, coordinator: Coordinator, door_nursery: trio.Nursery, *, started: Callable[[], None]
+    ) -> Left | None:
         """Start, serve until the coordinator says that it is enough, and end: what the next generation gets,
         None when there is to be none. `started` is called when all is ready.
+
+        Connections are tasks of `door_nursery`. Where there is a next generation, those whose connections go
+        along sleep there when this returns.
         """
         parts = self._parts
         await parts.limits.load()
@@ -151,10 +159,8 @@ class House:
             house_nursery.start_soon(supervise, "tick", self._tick)
             house_nursery.start_soon(supervise, "model discovery", self._discover_models)
             house_nursery.start_soon(see_off, self._sockets.parting)
-            async with trio.open_nursery(strict_exception_groups=True) as door_nursery:
-                door_nursery.start_soon(serve_listeners, listeners, self._door.serve)
-                door_nursery.start_soon(self._network.take_over, self._sockets.waiting)
-                door_nursery.start_soon(self._local.take_over, self._sockets.waiting_local)
+            door_nursery.start_soon(self._serve_door, listeners)
+            try:
                 coordinator.started()
                 if coordinator.state is State.READY:
                     started()
@@ -169,7 +175,12 @@ class House:
                     self._door.close()
                     close_listeners(listeners)
                     await self._say_goodbye()
-                door_nursery.cancel_scope.cancel()
+            finally:
+                # Also when a part has failed for good.
+                if left is None:
+                    self._door_scope.cancel()
+            if left is None:
+                await self._door_shut.wait()
             await parts.limits.flush()
             house_nursery.cancel_scope.cancel()
         await parts.catalog.aclose()
@@ -178,6 +189,14 @@ class House:
             return None
         # Last of all: until here something may have been said to those who come back.
         return attrs.evolve(left, journal=parts.hub.hand_over())
+
+    async def _serve_door(self, listeners: Listeners) -> None:
+        with self._door_scope:
+            async with trio.open_nursery(strict_exception_groups=True) as receptions_nursery:
+                receptions_nursery.start_soon(serve_listeners, listeners, self._door.serve)
+                receptions_nursery.start_soon(self._network.take_over, self._sockets.waiting)
+                receptions_nursery.start_soon(self._local.take_over, self._sockets.waiting_local)
+        self._door_shut.set()
 
     async def reload(self, coordinator: Coordinator) -> None:
         """Go by the file as it is now, with a restart if it must be; why not, if not, is in the log."""

@@ -113,8 +113,8 @@ def let_signals_through() -> None:
 def become(images: Sequence[Image], environ: Mapping[str, str], descriptors: Sequence[int]) -> NoReturn:
     """Execute the first of `images` that can be executed, with `descriptors` open in it.
 
-    Everything else of this process must have ended. Raises OSError, the last one, when none can be; then no
-    descriptor is inheritable any more.
+    Whatever else this process does ends in its middle. Raises OSError, the last one, when none can be; then
+    no descriptor is inheritable any more.
     """
     failure = OSError("there is no program to execute")
     for image in images:

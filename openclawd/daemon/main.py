@@ -25,12 +25,13 @@ from openclawd.daemon.access import not_used
 from openclawd.daemon.activation import given_sockets
 from openclawd.daemon.certificate import Certificates
 from openclawd.daemon.certificate_names import certificate_names
+from openclawd.daemon.coordinator import Coordinator
 from openclawd.daemon.ending import failure_text, refuse
 from openclawd.daemon.exit_codes import ExitCode
 from openclawd.daemon.fd_store import FdStore
 from openclawd.daemon.generation import Generation
 from openclawd.daemon.handover import VARIABLE, Handover, leave, receive, sockets_of
-from openclawd.daemon.house import Sockets
+from openclawd.daemon.house import Left, Sockets
 from openclawd.daemon.image import (
     Image,
     become,
@@ -39,7 +40,6 @@ from openclawd.daemon.image import (
     running_image,
 )
 from openclawd.daemon.launchd import job_name
-from openclawd.daemon.lifecycle import State
 from openclawd.daemon.local_socket import bind_local
 from openclawd.daemon.lock import state_lock
 from openclawd.daemon.log import configure_logging
@@ -162,6 +162,25 @@ def _run(
         on_terminal = has_terminal()
     secrets = {name: value for name in _SECRETS if (value := getattr(flags, name)) is not None}
 
+    def become_next(coordinator: Coordinator, left: Left) -> None:
+        handover = Handover(
+            generation=coordinator.generation + 1,
+            reason=coordinator.reason,
+            left_at_ms=left.at_ms,
+            lock=lock,
+            tcp=tuple(each.fileno() for each in sockets.tcp),
+            unix=sockets.unix.fileno(),
+            waiting=tuple(each.fileno() for each in left.waiting),
+            waiting_local=tuple(each.fileno() for each in left.waiting_local),
+            parting=left.parting,
+            secrets=secrets,
+            journal=left.journal,
+            config=left.config,
+            on_terminal=on_terminal,
+        )
+        log.close()
+        _become(image, handover)
+
     generation = Generation(
         environ=environ,
         flags=flags,
@@ -177,36 +196,20 @@ def _run(
         image=image,
         secrets=secrets,
         on_terminal=on_terminal,
+        become_next=become_next,
     )
     try:
-        coordinator, left = trio.run(
+        ended_well = trio.run(
             generation.live, strict_exception_groups=True, restrict_keyboard_interrupt_to_checkpoints=True
         )
-    except StoreError as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _NOT_OURS:
-            raise unwritable(error.path, error.__cause__) from error
+    except ExceptionGroup as group:
+        if (refusal := _foreign_file(group)) is not None:
+            raise refusal from group
         raise
-    if left is None or coordinator.state is State.STOPPING:
-        postpone()
-        return ExitCode.OK
-    handover = Handover(
-        generation=coordinator.generation + 1,
-        reason=coordinator.reason,
-        left_at_ms=left.at_ms,
-        lock=lock,
-        tcp=tuple(each.fileno() for each in sockets.tcp),
-        unix=sockets.unix.fileno(),
-        waiting=tuple(each.fileno() for each in left.waiting),
-        waiting_local=tuple(each.fileno() for each in left.waiting_local),
-        parting=left.parting,
-        secrets=secrets,
-        journal=left.journal,
-        config=left.config,
-        on_terminal=on_terminal,
-    )
-    log.close()
-    _become(image, handover)
-    return ExitCode.UNEXPECTED
+    if not ended_well:
+        return ExitCode.UNEXPECTED
+    postpone()
+    return ExitCode.OK
 
 
 def _become(image: Image, handover: Handover) -> None:
@@ -218,6 +221,16 @@ def _become(image: Image, handover: Handover) -> None:
         become([image, old_image(image)], environ, [document, *handover.descriptors])
     except OSError as error:
         print(f"{image.path} cannot be executed: {error.strerror or error}.", file=sys.stderr, flush=True)
+
+
+def _foreign_file(group: ExceptionGroup[Exception]) -> StartRefused | None:
+    """The refusal where nothing else is wrong than a file that is not ours."""
+    error: BaseException = group
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, StoreError) and isinstance(error.__cause__, OSError):
+        return unwritable(error.path, error.__cause__) if error.__cause__.errno in _NOT_OURS else None
+    return None
 
 
 def _sockets(tcp: Sequence[socket.socket], paths: Paths, inherited: Handover | None) -> Sockets:

@@ -76,7 +76,7 @@ class Client:
     _end_by: float = math.inf
     _close_patience_s: float = CLOSE_PATIENCE_S
     _sending: trio.CancelScope | None = None
-    _heir: Callable[[int], None] | None = None
+    _parted: Callable[[int], None] | None = None
 
     @property
     def dropped_events(self) -> int:
@@ -87,6 +87,11 @@ class Client:
     def buffered_bytes(self) -> int:
         """What waits for the client, or is on its way to the network."""
         return self._outbox.buffered_bytes
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether none of its requests is under way."""
+        return not self._requests
 
     def greet(self, hello: bytes) -> None:
         """Put the answer to `connect` into the outbox, before anything else can be."""
@@ -114,15 +119,16 @@ class Client:
         self,
         close: Close,
         patience_s: float = CLOSE_PATIENCE_S,
-        heir: Callable[[int], None] | None = None,
+        parted: Callable[[int], None] | None = None,
     ) -> None:
-        """Send what waits, for as long as `GOODBYE_GRACE_S`, then close, and wait `patience_s` for an answer;
-        or leave it to `heir`, which gets the connection's descriptor. Returns at once.
+        """Send what waits, for as long as `GOODBYE_GRACE_S`, then close, and wait `patience_s` for an answer.
+        Where nothing has to be waited for, `parted` gets the connection's descriptor instead, and `run` waits
+        until it is cancelled. Returns at once.
         """
         if self._ending is None:
             self._ending = close
             self._close_patience_s = patience_s
-            self._heir = heir
+            self._parted = parted
             self._end_by = trio.current_time() + GOODBYE_GRACE_S
             if self._sending is not None:
                 self._sending.deadline = min(self._sending.deadline, self._end_by)
@@ -164,9 +170,8 @@ class Client:
         if self._ending is not None and not self._outbox.buffered_bytes:
             self._writing = True  # nothing may follow a close frame
             if self._wire.close_now(self._ending):
-                if self._heir is not None and (descriptor := self._wire.part()) is not None:
-                    self._heir(descriptor)
-                    self._nursery.cancel_scope.cancel()
+                if self._parted is not None and (descriptor := self._wire.part()) is not None:
+                    self._parted(descriptor)
                     return
                 # The reader hears the answer, if there is one.
                 self._nursery.cancel_scope.deadline = trio.current_time() + self._close_patience_s

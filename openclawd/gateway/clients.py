@@ -1,6 +1,7 @@
 """Everybody who is admitted, so that the house can say goodbye to all of them."""
 
 from collections.abc import Callable, Iterator, Set
+from functools import partial
 from typing import Final
 
 import trio
@@ -17,7 +18,7 @@ class Clients:
     """The admitted clients of one gateway."""
 
     def __init__(self) -> None:
-        self._clients: set[Client] = set()
+        self._clients: dict[Client, Callable[[Close], None]] = {}
         self._empty = trio.Event()
         self._empty.set()
         self._closing: Close | None = None
@@ -35,21 +36,30 @@ class Clients:
         """Events that were skipped for clients that did not read, gone ones included."""
         return self._dropped_by_gone + sum(client.dropped_events for client in self._clients)
 
-    def add(self, client: Client) -> None:
-        """A client was admitted; one that comes in the middle of the goodbye is part of it."""
+    @property
+    def are_leaving(self) -> bool:
+        """Whether all of them are being sent away."""
+        return self._closing is not None
+
+    def add(self, client: Client, gone: Callable[[Close], None]) -> None:
+        """A client was admitted; one that comes in the middle of the goodbye is part of it. `gone` is called
+        once, with how it ended.
+        """
         if self._closing is not None:
             client.end(self._closing, self._patience_s)
-        self._clients.add(client)
+        self._clients[client] = gone
         if self._empty.is_set():
             self._empty = trio.Event()
 
-    def remove(self, client: Client) -> None:
-        """A client is gone."""
-        if client in self._clients:
-            self._dropped_by_gone += client.dropped_events
-        self._clients.discard(client)
+    def remove(self, client: Client, close: Close) -> None:
+        """A client is gone; again is harmless."""
+        gone = self._clients.pop(client, None)
+        if gone is None:
+            return
+        self._dropped_by_gone += client.dropped_events
         if not self._clients:
             self._empty.set()
+        gone(close)
 
     def nodes(self) -> frozenset[str]:
         """The ids of devices that are connected as nodes now."""
@@ -75,7 +85,7 @@ class Clients:
 
     async def catch_up(self, within_s: float, close: Close) -> None:
         """Let those for whom something waits now take it; who has not within that time is cut off."""
-        behind = self._behind(self._clients)
+        behind = self._behind(self._clients.keys())
         with trio.move_on_after(within_s):
             while behind:
                 await trio.sleep(_LOOK_AGAIN_S)
@@ -85,7 +95,7 @@ class Clients:
             client.cut(close)
 
     def _behind(self, among: Set[Client]) -> set[Client]:
-        return {client for client in among & self._clients if client.buffered_bytes}
+        return {client for client in among & self._clients.keys() if client.buffered_bytes}
 
     async def dismiss(
         self,
@@ -96,10 +106,21 @@ class Clients:
     ) -> None:
         """Send every client what waits for it, then close it, and wait `patience_s` for its answer to that;
         returns when all are gone. For as many as `heir_takes`, `heir` gets the connection's descriptor, and
-        nobody waits.
+        nobody waits: their tasks sleep until they are cancelled, which is much more work than a goodbye and
+        need not be done in a process that is about to be another.
         """
         self._closing = close
         self._patience_s = patience_s
         for number, client in enumerate(tuple(self._clients)):
-            client.end(close, patience_s, heir if number < heir_takes else None)
+            parted = None
+            if heir is not None and number < heir_takes:
+                parted = partial(self._part, client, close, heir)
+            client.end(close, patience_s, parted)
         await self._empty.wait()
+
+    def _part(self, client: Client, close: Close, heir: Callable[[int], None], descriptor: int) -> None:
+        heir(descriptor)
+        if client.is_idle:
+            self.remove(client, close)
+        else:
+            client.cut(close)

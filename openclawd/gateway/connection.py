@@ -8,7 +8,7 @@ nothing says "connected" before the decision has fallen.
 import logging
 import uuid
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import attrs
@@ -221,8 +221,7 @@ def _decided(desk: Desk, connection_id: str, decision: Admitted | Refused) -> No
 
 
 async def _serve_client(desk: Desk, client: Client, presence: Presence) -> None:
-    arrived_ms = desk.now_ms()
-    desk.clients.add(client)
+    desk.clients.add(client, partial(_gone, desk, client, presence, desk.now_ms()))
     desk.hub.join(client)
     desk.health.request_refresh()
     if presence.tracked:
@@ -232,12 +231,16 @@ async def _serve_client(desk: Desk, client: Client, presence: Presence) -> None:
     try:
         close = await client.run()
     finally:
-        desk.hub.leave(client)
-        desk.subscriptions.leave(client.connection_id)
-        desk.clients.remove(client)
-        _log_end(desk, client, close, arrived_ms)
-        if desk.presence.left(client.connection_id, presence):
-            desk.announcer.request()
+        desk.clients.remove(client, close)
+
+
+def _gone(desk: Desk, client: Client, presence: Presence, arrived_ms: int, close: Close) -> None:
+    desk.hub.leave(client)
+    desk.subscriptions.leave(client.connection_id)
+    _log_end(desk, client, close, arrived_ms)
+    # Where everybody leaves, nobody is told.
+    if not desk.clients.are_leaving and desk.presence.left(client.connection_id, presence):
+        desk.announcer.request()
 
 
 def _hello(desk: Desk, connection_id: str, accepted: _Accepted, resumed: Resumed | None) -> dict[str, object]:

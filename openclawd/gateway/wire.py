@@ -55,7 +55,8 @@ class Wire(Protocol):
 
     def part(self) -> int | None:
         """After `close_now`: the connection's descriptor, for who closes it when the peer has had the time to
-        answer; the wire is closed then. None where that cannot be.
+        answer. The wire is closed then, and who receives waits until he is cancelled. None where that cannot
+        be.
         """
 
     async def close(self, close: Close, patience_s: float = CLOSE_PATIENCE_S) -> None:

@@ -49,6 +49,7 @@ class UpgradedStream(Stream):
         self._broken = False
         self.is_closed = False
         self.close_sent = False
+        self._parted = False
         self._budget: int | None = None
         self._on_overflow: Callable[[], None] | None = None
         self._on_close: Callable[[], None] | None = None
@@ -96,7 +97,12 @@ class UpgradedStream(Stream):
         if self._trailing:
             data, self._trailing = self._trailing, b""
         else:
-            data = bytes(await self._transport.receive_some(max_bytes))
+            try:
+                data = bytes(await self._transport.receive_some(max_bytes))
+            except trio.ClosedResourceError:
+                if not self._parted:
+                    raise
+                await trio.sleep_forever()
         if self._budget is not None:
             self._budget -= len(data)
             if self._budget < 0:
@@ -144,7 +150,8 @@ class UpgradedStream(Stream):
 
     def part(self) -> int | None:
         """Once a close frame is out: the connection's descriptor, whose owner closes it when the peer has had
-        the time to answer. Here it is closed then. None where something is still to be sent.
+        the time to answer. Here it is closed then, and who receives hears nothing any more, until he is
+        cancelled. None where something is still to be sent.
         """
         transport = self._transport
         if not self.close_sent or self._broken or self._unwritten or self._write_lock.locked():
@@ -155,7 +162,7 @@ class UpgradedStream(Stream):
             transport = transport.transport
         if not isinstance(transport, trio.SocketStream):
             return None
-        self._broken = self.is_closed = True
+        self._broken = self.is_closed = self._parted = True
         with suppress(OSError):
             transport.socket.shutdown(trio.socket.SHUT_WR)
         return transport.socket.detach()

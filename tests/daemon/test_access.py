@@ -83,7 +83,7 @@ class Room:
 
     def enter(self, credential: str, wire_generation: int = 4) -> Guest:
         guest = Guest(credential, wire_generation)
-        self.clients.add(cast(Client, guest))
+        self.clients.add(cast(Client, guest), lambda _close: None)
         return guest
 
     async def reload(self, gateway: str, more: str = "") -> tuple[tuple[str, ...], tuple[str, ...]]:

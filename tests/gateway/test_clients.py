@@ -13,10 +13,10 @@ from openclawd.gateway.client import Client
 from openclawd.gateway.clients import Clients
 from openclawd.gateway.flusher import Flusher
 from openclawd.gateway.router import Router
-from openclawd.methods.method import Method
+from openclawd.methods.method import AnyParams, Call, Method, MethodTable
 from openclawd.methods.services import Services
 from openclawd.net.websocket import TrioWebSocketWire
-from openclawd.protocol.closes import SERVICE_RESTART, Close
+from openclawd.protocol.closes import NORMAL, SERVICE_RESTART, Close
 from openclawd.vitals.calls import CallCounts
 from tests.support.memory_socket import memory_socket, socket_pair
 
@@ -24,8 +24,11 @@ from tests.support.memory_socket import memory_socket, socket_pair
 class Door:
     """Lets everybody in as a client of `clients`."""
 
-    def __init__(self) -> None:
+    def __init__(self, methods: Mapping[str, Method] | None = None) -> None:
         self.clients = Clients()
+        self._methods = methods or {}
+        self.ended: list[Close] = []
+        self.serving = 0
         self._arrived = 0
 
     async def serve(self, wire: TrioWebSocketWire) -> None:
@@ -41,18 +44,32 @@ class Door:
             caps=frozenset(),
             device_id=None,
             wire=wire,
-            router=Router(cast(Mapping[str, Method], {}), cast(Services, None), CallCounts()),
+            router=Router(self._methods, cast(Services, None), CallCounts()),
             flusher=flusher,
         )
         client.greet(b'"hello"')
-        self.clients.add(client)
+        self.clients.add(client, self.ended.append)
+        close = SERVICE_RESTART
+        self.serving += 1
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(flusher.serve)
-                await client.run()
+                close = await client.run()
                 nursery.cancel_scope.cancel()
         finally:
-            self.clients.remove(client)
+            self.serving -= 1
+            self.clients.remove(client, close)
+
+
+def ignored(_close: Close) -> None:
+    pass
+
+
+async def settled(*sockets: WebSocketConnection) -> None:
+    """They have their hello, and whoever wrote it knows."""
+    for each in sockets:
+        await each.get_message()
+    await trio.testing.wait_all_tasks_blocked(0.001)
 
 
 async def close_of(socket: WebSocketConnection) -> tuple[int, str]:
@@ -95,8 +112,7 @@ async def test_who_is_left_to_an_heir_is_not_waited_for(autojump_clock: MockCloc
         memory_socket(door.serve, streams=socket_pair) as first,
         memory_socket(door.serve, streams=socket_pair) as second,
     ):
-        await first.get_message()
-        await second.get_message()
+        await settled(first, second)
         began = trio.current_time()
         # For one more there is no room: he answers, or is waited for.
         await door.clients.dismiss(SERVICE_RESTART, 0.25, inherited.append, heir_takes=1)
@@ -104,6 +120,44 @@ async def test_who_is_left_to_an_heir_is_not_waited_for(autojump_clock: MockCloc
         assert trio.current_time() == began
         assert len(inherited) == 1
         assert [await close_of(first), await close_of(second)] == [(1012, "service restart")] * 2
+    os.close(inherited[0])
+
+
+async def test_whose_connection_goes_along_is_gone_though_its_task_sleeps_on(
+    autojump_clock: MockClock,
+) -> None:
+    door = Door()
+    inherited: list[int] = []
+    async with memory_socket(door.serve, streams=socket_pair) as socket:
+        await settled(socket)
+        await door.clients.dismiss(SERVICE_RESTART, 0.25, inherited.append, heir_takes=1)
+        assert (len(door.clients), door.ended) == (0, [SERVICE_RESTART])
+        assert await close_of(socket) == (1012, "service restart")
+        await trio.sleep(60)
+        assert door.serving == 1
+        os.close(inherited[0])
+    assert (door.serving, door.ended) == (0, [SERVICE_RESTART])
+
+
+async def test_what_it_asked_for_has_ended_before_the_goodbye_returns(autojump_clock: MockClock) -> None:
+    table = MethodTable()
+    ended: list[str] = []
+
+    @table.add("slow", scope=None, params=AnyParams)
+    async def slow(_call: Call, _params: AnyParams) -> object:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append("slow")
+
+    door = Door(table.methods)
+    inherited: list[int] = []
+    async with memory_socket(door.serve, streams=socket_pair) as socket:
+        await settled(socket)
+        await socket.send_message('{"type": "req", "id": "1", "method": "slow"}')
+        await trio.sleep(1)
+        await door.clients.dismiss(SERVICE_RESTART, 0.25, inherited.append, heir_takes=1)
+        assert (ended, door.ended, door.serving) == (["slow"], [SERVICE_RESTART], 0)
     os.close(inherited[0])
 
 
@@ -140,11 +194,11 @@ class Dropping:
 def test_what_was_dropped_for_a_client_still_counts_when_it_has_left() -> None:
     clients = Clients()
     slow = cast(Client, Dropping(3))
-    clients.add(slow)
-    clients.add(cast(Client, Dropping(4)))
+    clients.add(slow, ignored)
+    clients.add(cast(Client, Dropping(4)), ignored)
     assert clients.dropped_events == 7
-    clients.remove(slow)
-    clients.remove(slow)
+    clients.remove(slow, NORMAL)
+    clients.remove(slow, NORMAL)
     assert clients.dropped_events == 7
     assert len(list(clients)) == 1
 
@@ -166,7 +220,7 @@ async def test_who_takes_what_waits_in_time_is_not_cut_off_and_who_does_not_is(
     clients = Clients()
     idle, slow, stuck = Reading(0), Reading(10), Reading(10)
     for each in (idle, slow, stuck):
-        clients.add(cast(Client, each))
+        clients.add(cast(Client, each), ignored)
 
     async def read() -> None:
         await trio.sleep(0.3)
@@ -183,7 +237,7 @@ async def test_who_took_what_waited_in_a_turn_of_the_loop_that_lasted_too_long_i
 ) -> None:
     clients = Clients()
     reader = Reading(10)
-    clients.add(cast(Client, reader))
+    clients.add(cast(Client, reader), ignored)
 
     async def write_to_a_crowd() -> None:
         reader.buffered_bytes = 0
@@ -197,7 +251,7 @@ async def test_who_took_what_waited_in_a_turn_of_the_loop_that_lasted_too_long_i
 
 async def test_nobody_is_waited_for_when_nothing_waits_for_anybody(autojump_clock: MockClock) -> None:
     clients = Clients()
-    clients.add(cast(Client, Reading(0)))
+    clients.add(cast(Client, Reading(0)), ignored)
     before_s = trio.current_time()
 
     await clients.catch_up(0.5, SERVICE_RESTART)

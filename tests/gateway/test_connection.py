@@ -29,6 +29,7 @@ from openclawd.gateway.router import Router
 from openclawd.methods.method import Method
 from openclawd.methods.services import Services
 from openclawd.net.websocket import TrioWebSocketWire
+from openclawd.protocol.closes import SERVICE_RESTART
 from openclawd.protocol.hello import PrivateFacts, SessionDefaults
 from openclawd.store.errors import StoreError
 from openclawd.vitals.announcer import PresenceAnnouncer
@@ -181,6 +182,19 @@ async def test_an_admitted_client_is_counted_until_it_leaves(autojump_clock: Moc
         await socket.aclose()
         await trio.sleep(1)
     assert (len(visit.desk.clients), len(visit.desk.hub)) == (0, 0)
+
+
+async def test_when_everybody_is_sent_away_nobody_is_told_who_has_left(autojump_clock: MockClock) -> None:
+    place = await desk(MemoryStore())
+    async with memory_socket(Visit(place).serve) as first, memory_socket(Visit(place).serve) as second:
+        for each in (first, second):
+            await Visit(place).connect(each, Device())
+        version = place.presence.version
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(place.clients.dismiss, SERVICE_RESTART)
+            assert [await close_of(first), await close_of(second)] == [(1012, "service restart")] * 2
+    assert (len(place.clients), len(place.hub)) == (0, 0)
+    assert place.presence.version == version
 
 
 async def test_a_node_is_told_and_sent_nothing_of_an_operators_whatever_scopes_it_was_approved_for(

@@ -118,3 +118,27 @@ async def test_after_its_goodbye_nothing_more_comes_while_the_descriptor_is_stil
                 assert await theirs.receive_some() == b""
         finally:
             os.close(descriptor)
+
+
+async def test_who_receives_hears_nothing_more_once_the_connection_goes_along_elsewhere() -> None:
+    ours, theirs = socket_pair()
+    heard: list[bytes] = []
+    async with ours, theirs, trio.open_nursery() as nursery:
+        stream = UpgradedStream(ours, b"", b"")
+
+        async def receive() -> None:
+            heard.append(await stream.receive_some())
+
+        nursery.start_soon(receive)
+        await trio.testing.wait_all_tasks_blocked()
+        stream.write_close(b"goodbye")
+        descriptor = stream.part()
+        assert descriptor is not None
+        try:
+            await theirs.send_all(b"an answer")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        finally:
+            os.close(descriptor)
+        assert len(nursery.child_tasks) == 1
+        nursery.cancel_scope.cancel()
+    assert not heard

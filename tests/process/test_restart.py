@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -237,6 +238,21 @@ async def test_a_stop_asked_for_in_the_middle_of_a_restart_ends_it() -> None:
         gateway.process.send_signal(signal.SIGTERM)
         assert await trio.to_thread.run_sync(lambda: gateway.process and gateway.process.wait(10)) == 0
         gateway.process = None
+
+
+async def test_a_gateway_that_may_execute_nothing_says_so_and_ends() -> None:
+    with gateway_process(start=False) as gateway:
+        gateway.program = (sys.executable, "-m", "tests.support.no_execve")
+        gateway.start()
+        async with wire_client(gateway.port) as client:
+            await client.connect(token=TOKEN)
+            ask(gateway)
+            assert (await client.closed())[0] == 1012
+        assert await trio.to_thread.run_sync(lambda: gateway.process and gateway.process.wait(10)) == 1
+        gateway.process = None
+        assert "cannot be executed: Operation not permitted." in gateway.output
+        assert "Traceback" not in gateway.output
+        assert [line["closeCode"] for line in gateway.decisions("left")] == [1012]
 
 
 async def test_a_message_sent_while_an_answer_is_waited_for_is_accepted_and_answered_afterwards(
