@@ -4,7 +4,7 @@ A document that cannot be read costs only itself: its device is unknown, so it h
 is told of the row and can remove it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 import attrs
@@ -16,6 +16,8 @@ T = TypeVar("T", PairedDevice, PairingRequest)
 
 # An id and its document, as it lies in the store: JSON, if nothing happened to it.
 Row = tuple[str, bytes]
+# Changes a document in its place.
+Amendment = Callable[[dict[str, object]], None]
 
 
 class DeviceStore(Protocol):
@@ -26,6 +28,9 @@ class DeviceStore(Protocol):
 
     async def put_device(self, device_id: str, document: dict[str, object]) -> None:
         """Insert or replace."""
+
+    async def amend_devices(self, amendments: Mapping[str, Amendment]) -> None:
+        """Change the documents of devices as they are by then; absent ones stay absent."""
 
     async def delete_device(self, device_id: str) -> None:
         """Remove; absent is fine."""

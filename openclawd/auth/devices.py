@@ -1,6 +1,7 @@
 """The registry of devices: who is paired and who waits for approval; its `tokens` say what they may show.
 
-Every change is in the store before the call returns, and only then visible to the lookups; the lookups are
+Every change is in the store before the call returns, and only then visible to the lookups, but for when a
+device was here, which nobody shall wait for: `write_visits` writes that of all of them. The lookups are
 synchronous, so that admission can ask them in the middle of a decision. Clock, randomness, store and locks
 are handed in, because nothing here does I/O.
 """
@@ -8,6 +9,7 @@ are handed in, because nothing here does I/O.
 import logging
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Final, Protocol
 
 import attrs
@@ -54,6 +56,7 @@ class Devices:
         self._store = store
         self._now_ms = now_ms
         self._paired = PairedDevices(store, new_lock=new_lock)
+        self._visits: dict[str, PairedDevice] = {}
         # Who needs its lock and a device's takes this one first.
         self.requests: Final = PairingRequests(
             store, now_ms=now_ms, random_bytes=random_bytes, lock=new_lock()
@@ -195,14 +198,26 @@ class Devices:
                     adopted += 1
         return adopted
 
-    async def touch(self, device_id: str, role: str, remote_ip: str | None) -> None:
-        """Note that the device is here; written at most once a minute, and at once for a new address."""
-        if self._touched(device_id, role, remote_ip) is None:
+    def touch(self, device_id: str, role: str, remote_ip: str | None) -> None:
+        """Note that the device is here, once a minute, and whenever its address is new."""
+        touched = self._touched(device_id, role, remote_ip)
+        if touched is not None:
+            # A change of the device that is just being written knows nothing of it: then it is lost.
+            self._paired.note(touched)
+            self._visits[device_id] = touched
+
+    async def write_visits(self) -> None:
+        """Write what was noted. What cannot be written waits for the next time."""
+        if not self._visits:
             return
-        async with self._paired.lock(device_id):
-            touched = self._touched(device_id, role, remote_ip)
-            if touched is not None:
-                await self._paired.put(touched)
+        visits, self._visits = self._visits, {}
+        try:
+            await self._store.amend_devices(
+                {device_id: partial(_amend, device) for device_id, device in visits.items()}
+            )
+        except BaseException:
+            self._visits = {**visits, **self._visits}
+            raise
 
     def _touched(self, device_id: str, role: str, remote_ip: str | None) -> PairedDevice | None:
         """The device as it is after a touch; None when there is nothing to write, or no such device."""
@@ -253,6 +268,19 @@ class Devices:
             and covers(device.scopes, request.scopes)
             and (request.platform, request.device_family) == (device.platform, device.device_family)
         )
+
+
+def _amend(seen: PairedDevice, document: dict[str, object]) -> None:
+    """Tell the document when and where the device was seen, and nothing else: it may be newer."""
+    if seen.remote_ip is None:
+        document.pop("remoteIp", None)
+    else:
+        document["remoteIp"] = seen.remote_ip
+    stored = document.get("tokens")
+    for role, tokens in seen.tokens.items():
+        there = stored.get(role) if isinstance(stored, dict) else None
+        if isinstance(there, dict) and tokens.last_used_at_ms is not None:
+            there["lastUsedAtMs"] = tokens.last_used_at_ms
 
 
 def _warn_of(row: Unreadable) -> None:

@@ -61,6 +61,10 @@ class PairedDevices:
         self._devices[device.device_id] = device
         self._unreadable.pop(device.device_id, None)
 
+    def note(self, device: PairedDevice) -> None:
+        """Replace a device in memory alone."""
+        self._devices[device.device_id] = device
+
     async def delete(self, device_id: str) -> None:
         """Forget a device, or what cannot be read under its id."""
         await self._store.delete_device(device_id)

@@ -39,12 +39,18 @@ class TokenIssuer:
         return TokenVerdict.MISMATCH if tokens is None else tokens.verdict(token, scopes)
 
     async def issue(
-        self, device_id: str, role: str, scopes: tuple[str, ...], presented: str | None = None
+        self,
+        device_id: str,
+        role: str,
+        scopes: tuple[str, ...],
+        presented: str | None = None,
+        *,
+        may_be_new: bool = True,
     ) -> IssuedToken | None:
         """A token for a paired device: the presented one where it will do, else a new one.
 
         Older tokens of the device and role stay valid, at most 8 of them, and rather those that somebody came
-        with. None when the device is gone meanwhile.
+        with. None when the device is gone meanwhile, or would need a new one that it may not have.
         """
         known = _found(self._tokens(device_id, role), presented, scopes)
         if presented is not None and known is not None and known.used_at_ms is not None:
@@ -58,6 +64,8 @@ class TokenIssuer:
             if tokens is not None and presented is not None and known is not None:
                 await self._put(device, tokens.used(known, self._now_ms()))
                 return IssuedToken(presented, known.created_at_ms, known.scopes)
+            if not may_be_new:
+                return None
             token, digest = self._draw(scopes)
             await self._put(device, issued(device.tokens.get(role), role, digest))
             return IssuedToken(token, digest.created_at_ms, digest.scopes)

@@ -44,6 +44,7 @@ from openclawd.protocol.closes import SERVICE_RESTART
 from openclawd.protocol.errors import RequestError
 from openclawd.protocol.limits import TICK_INTERVAL_MS
 from openclawd.protocol.versions import V3, V4
+from openclawd.store.errors import StoreError
 from openclawd.store.facts import Facts
 
 # Ctrl-C and SIGTERM end the process within five seconds: runs get the first two of them, goodbyes the next
@@ -55,6 +56,8 @@ GOODBYE_TIMEOUT_S: Final = 2.0
 FINISH_TIMEOUT_S: Final = 0.5
 # For the answer to a close frame of those who cannot be left to the next generation.
 ANSWER_TIMEOUT_S: Final = 0.25
+# How long it may take until the disk knows that a device was here: a crowd that comes back is in by then.
+VISITS_WRITTEN_S: Final = 5.0
 # What a restart takes until somebody has been through one: stock's clients are told 1500.
 EXPECTED_MS: Final = 1000
 # How long the gateway needs for the handshake of one who comes back; so many moments there are to draw from.
@@ -150,6 +153,7 @@ class House:
             house_nursery.start_soon(supervise, "health", parts.health.serve)
             house_nursery.start_soon(supervise, "presence", parts.announcer.serve)
             house_nursery.start_soon(supervise, "limits", parts.limits.serve)
+            house_nursery.start_soon(supervise, "visits", self._write_visits)
             house_nursery.start_soon(supervise, "config", parts.config_watch.serve)
             if (certificates := parts.setting.certificates) is not None:
                 house_nursery.start_soon(supervise, "certificate", certificates.keep_fresh)
@@ -182,6 +186,8 @@ class House:
             if left is None:
                 await self._door_shut.wait()
             await parts.limits.flush()
+            with suppress(StoreError):
+                await parts.devices.write_visits()
             house_nursery.cancel_scope.cancel()
         await parts.catalog.aclose()
         if left is None:
@@ -278,6 +284,11 @@ class House:
         while True:
             await trio.sleep(TICK_INTERVAL_MS / 1000)
             self._parts.hub.publish(Event("tick", {"ts": now_ms()}, drop_if_slow=True))
+
+    async def _write_visits(self) -> None:
+        while True:
+            await trio.sleep(VISITS_WRITTEN_S)
+            await self._parts.devices.write_visits()
 
     async def _discover_models(self) -> None:
         while True:

@@ -32,11 +32,16 @@ async def settle_admission(
     wanted = admitted.token_request
     if wanted is None:
         return None
-    await devices.touch(wanted.device_id, wanted.role, None if admitted.is_local else admitted.client_address)
+    devices.touch(wanted.device_id, wanted.role, None if admitted.is_local else admitted.client_address)
     if not still_holds(admitted, devices):
         return None
     return await devices.tokens.issue(
-        wanted.device_id, wanted.role, wanted.scopes, presented=wanted.presented
+        wanted.device_id,
+        wanted.role,
+        wanted.scopes,
+        presented=wanted.presented,
+        # Who has nothing but a token that is void meanwhile gets no fresh one for it.
+        may_be_new=admitted.credential != BY_DEVICE,
     )
 
 

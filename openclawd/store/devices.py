@@ -1,7 +1,7 @@
 """Paired devices and pending pairing requests: JSON documents by id. Their meaning is `auth`'s business."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import orjson
@@ -38,6 +38,25 @@ class DeviceStore:
             (device_id, _text(document)),
         )
 
+    async def amend_devices(self, amendments: Mapping[str, Callable[[dict[str, object]], None]]) -> None:
+        """Change the documents of devices as they are by then; those that are gone, or damaged, are left as
+        they are. Amendments run in the thread of the database.
+        """
+
+        def job(connection: sqlite3.Connection) -> None:
+            for device_id, amend in amendments.items():
+                row = connection.execute(
+                    "SELECT CAST(document AS BLOB) FROM devices WHERE device_id = ?", (device_id,)
+                ).fetchone()
+                document = _document(row[0]) if row is not None else None
+                if document is not None:
+                    amend(document)
+                    connection.execute(
+                        "UPDATE devices SET document = ? WHERE device_id = ?", (_text(document), device_id)
+                    )
+
+        await self._database.write(job)
+
     async def delete_device(self, device_id: str) -> None:
         """Forget a device; unknown ones are no error."""
         await self._execute("DELETE FROM devices WHERE device_id = ?", (device_id,))
@@ -63,6 +82,14 @@ class DeviceStore:
 
 def _row(row: tuple[bytes | None, bytes | None]) -> Row:
     return (row[0] or b"").decode("utf-8", "replace"), row[1] or b""
+
+
+def _document(data: bytes | None) -> dict[str, object] | None:
+    try:
+        document = orjson.loads(data or b"")
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _text(document: Mapping[str, object]) -> str:

@@ -1,8 +1,11 @@
 """A device store in memory that keeps what a real one would: JSON, not references."""
 
+from collections.abc import Mapping
+
 import attrs
 
-from openclawd.protocol.codec import encode
+from openclawd.auth.device_records import Amendment
+from openclawd.protocol.codec import decode, encode
 
 
 @attrs.define
@@ -18,6 +21,14 @@ class MemoryStore:
 
     async def put_device(self, device_id: str, document: dict[str, object]) -> None:
         self.devices[device_id] = encode(document)
+        self.writes += 1
+
+    async def amend_devices(self, amendments: Mapping[str, Amendment]) -> None:
+        for device_id, amend in amendments.items():
+            document = decode(self.devices.get(device_id, b"null"))
+            if isinstance(document, dict):
+                amend(document)
+                self.devices[device_id] = encode(document)
         self.writes += 1
 
     async def delete_device(self, device_id: str) -> None:

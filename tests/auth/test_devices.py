@@ -1,5 +1,6 @@
 """The device registry: pairing and what ends it; durable before it counts."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import attrs
@@ -7,9 +8,10 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from openclawd.auth.device_records import Amendment
 from openclawd.auth.device_tokens import TokenVerdict
 from openclawd.auth.holders import Holder, NotCovered
-from openclawd.protocol.codec import decode, encode
+from openclawd.protocol.codec import decode, encode, unstructure
 from tests.auth.memory_store import MemoryStore
 from tests.auth.registry import ASK, OWNER, Clock, issued, registry
 
@@ -66,13 +68,81 @@ async def test_coming_back_often_does_not_write_each_time() -> None:
     await devices.pair(ASK)
     await issued(devices)
     writes = store.writes
-    await devices.touch("d1", "operator", "192.168.1.20")
+    devices.touch("d1", "operator", "192.168.1.20")
+    await devices.write_visits()
     assert store.writes == writes
     clock.now += 60_000
-    await devices.touch("d1", "operator", "192.168.1.20")
+    devices.touch("d1", "operator", "192.168.1.20")
+    devices.touch("d1", "operator", "192.168.1.20")
+    await devices.write_visits()
+    await devices.write_visits()
     assert store.writes == writes + 1
-    await devices.touch("d1", "operator", "192.168.1.21")
+    devices.touch("d1", "operator", "192.168.1.21")
+    await devices.write_visits()
     assert store.writes == writes + 2
+
+
+@pytest.mark.parametrize("address", ["192.168.1.21", None])
+async def test_when_and_where_a_device_was_last_here_is_known_at_once_and_stored_a_little_later(
+    address: str | None,
+) -> None:
+    clock, store = Clock(), MemoryStore()
+    devices = await registry(store, clock)
+    await devices.pair(ASK)
+    await issued(devices)
+    clock.now += 60_000
+
+    devices.touch("d1", "operator", address)
+    here = devices.find("d1")
+    assert here is not None
+    assert (here.remote_ip, here.tokens["operator"].last_used_at_ms) == (address, clock.now)
+    assert decode(store.devices["d1"]) != unstructure(here)
+    await devices.write_visits()
+    assert decode(store.devices["d1"]) == unstructure(here)
+
+
+async def test_what_happened_to_a_device_meanwhile_is_not_undone_when_its_visit_is_written() -> None:
+    store = MemoryStore()
+    devices = await registry(store)
+    for device_id in ("d1", "d2"):
+        await devices.pair(attrs.evolve(ASK, device_id=device_id))
+    token = await issued(devices)
+    for device_id in ("d1", "d2"):
+        devices.touch(device_id, "operator", "192.168.1.21")
+    # As by somebody whose change was begun before the visit and was written after it.
+    elsewhere = await registry(store)
+    await elsewhere.tokens.revoke("d1", "operator", OWNER)
+    await elsewhere.remove("d2", OWNER)
+
+    await devices.write_visits()
+
+    after = await registry(store)
+    assert after.verify_token("d1", "operator", token, ()) is TokenVerdict.MISMATCH
+    assert after.find("d2") is None
+    seen = after.find("d1")
+    assert seen is not None
+    assert seen.remote_ip == "192.168.1.21"
+
+
+async def test_a_visit_that_cannot_be_written_is_written_the_next_time() -> None:
+    class Reluctant(MemoryStore):
+        async def amend_devices(self, amendments: Mapping[str, Amendment]) -> None:
+            if full:
+                raise OSError
+            await super().amend_devices(amendments)
+
+    full = True
+    store = Reluctant()
+    devices = await registry(store)
+    await devices.pair(ASK)
+    devices.touch("d1", "operator", "192.168.1.21")
+    with pytest.raises(OSError):  # noqa: PT011  whichever it is
+        await devices.write_visits()
+    full = False
+
+    await devices.write_visits()
+
+    assert b'"remoteIp":"192.168.1.21"' in store.devices["d1"]
 
 
 async def test_the_list_has_the_stock_shape() -> None:

@@ -2,18 +2,21 @@
 clock jumps. Nothing is lost, nobody is thrown out, and whoever has the right secret gets in.
 """
 
+import json
 import os
 import signal
+import sqlite3
 import sys
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import attrs
 import pytest
 import trio
 
-from tests.process.chats import said, send, settled_history
+from tests.process.chats import said, send, settled_history, until
 from tests.support.device import Device
 from tests.support.gateway_process import TOKEN, GatewayProcess, gateway_process
 from tests.support.moved_clock import CLOCK, Clock
@@ -203,3 +206,31 @@ async def test_a_device_token_outlives_a_clock_that_went_ahead_and_came_back() -
 
 async def _with_device_token(client: WireClient, token: str, device: Device) -> None:
     assert (await client.connect(auth={"deviceToken": token}, device=device))["type"] == "hello-ok"
+
+
+async def test_when_a_device_was_last_here_is_on_disk_soon_and_no_restart_forgets_it() -> None:
+    device, app = Device(), {"id": "openclaw-macos", "version": "1.0.0", "platform": "macos", "mode": "ui"}
+    with timed_gateway({}) as timed:
+        gateway = timed.gateway
+
+        async def visit(ahead_s: float, **auth: str) -> str:
+            timed.clock.move(ahead_s)
+            async with wire_client(gateway.port) as client:
+                hello = await client.connect(auth=auth, device=device, client=app)
+                return str(hello["auth"]["deviceToken"])
+
+        def stored_ahead_s() -> float:
+            with closing(sqlite3.connect(gateway.state / "openclawd" / "openclawd.sqlite3")) as database:
+                (document,) = database.execute("SELECT document FROM devices").fetchone()
+            return float(json.loads(document)["tokens"]["operator"]["lastUsedAtMs"]) / 1000 - time.time()
+
+        # Not further than the clocks of devices may be apart.
+        token = await visit(-110.0, token=TOKEN)
+        for _ in range(2):
+            assert await visit(-110.0, deviceToken=token) == token
+        assert await visit(-40.0, deviceToken=token) == token
+        assert gateway.stop() == 0
+        assert stored_ahead_s() == pytest.approx(-40.0, abs=PASSWORD_S)
+        gateway.start()
+        assert await visit(30.0, deviceToken=token) == token
+        await until(lambda: stored_ahead_s() == pytest.approx(30.0, abs=PASSWORD_S))

@@ -25,6 +25,26 @@ async def test_devices_and_requests_are_there_after_a_restart(tmp_path: Path) ->
     assert requests == [("r1", b'{"requestId":"r1"}')]
 
 
+async def test_documents_are_amended_as_they_lie_there_and_what_is_gone_or_damaged_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.sqlite3"
+    async with open_database(path) as database:
+        store = DeviceStore(database)
+        await store.put_device("d1", {"id": "d1", "label": "phone"})
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("INSERT INTO devices (device_id, document) VALUES ('damaged', '{'), ('list', '[]')")
+    async with open_database(path) as database:
+        store = DeviceStore(database)
+        seen = {"seen": 1}
+        await store.amend_devices(
+            {name: lambda document: document.update(seen) for name in ("d1", "d2", "damaged", "list")}
+        )
+    async with open_database(path) as database:
+        devices, _ = await DeviceStore(database).load()
+    assert devices == [("d1", b'{"id":"d1","label":"phone","seen":1}'), ("damaged", b"{"), ("list", b"[]")]
+
+
 async def test_a_damaged_row_is_given_back_as_it_lies_there(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     async with open_database(path):
