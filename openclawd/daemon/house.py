@@ -153,7 +153,7 @@ class House:
             house_nursery.start_soon(supervise, "health", parts.health.serve)
             house_nursery.start_soon(supervise, "presence", parts.announcer.serve)
             house_nursery.start_soon(supervise, "limits", parts.limits.serve)
-            house_nursery.start_soon(supervise, "visits", self._write_visits)
+            house_nursery.start_soon(supervise, "visits", self._keep_visits)
             house_nursery.start_soon(supervise, "config", parts.config_watch.serve)
             if (certificates := parts.setting.certificates) is not None:
                 house_nursery.start_soon(supervise, "certificate", certificates.keep_fresh)
@@ -186,8 +186,7 @@ class House:
             if left is None:
                 await self._door_shut.wait()
             await parts.limits.flush()
-            with suppress(StoreError):
-                await parts.devices.write_visits()
+            await self._write_visits()
             house_nursery.cancel_scope.cancel()
         await parts.catalog.aclose()
         if left is None:
@@ -285,9 +284,14 @@ class House:
             await trio.sleep(TICK_INTERVAL_MS / 1000)
             self._parts.hub.publish(Event("tick", {"ts": now_ms()}, drop_if_slow=True))
 
-    async def _write_visits(self) -> None:
+    async def _keep_visits(self) -> None:
         while True:
             await trio.sleep(VISITS_WRITTEN_S)
+            await self._write_visits()
+
+    async def _write_visits(self) -> None:
+        # The store has told of what is wrong with the disk; the next time may be better.
+        with suppress(StoreError):
             await self._parts.devices.write_visits()
 
     async def _discover_models(self) -> None:
