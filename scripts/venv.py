@@ -1,7 +1,8 @@
 """Make an environment match a lock file (see scripts/venv, which calls this).
 
-Guarantees: every package is one that the lock file names, with a hash that it lists; two runs at once do
-not disturb each other; an interrupted run is repaired by the next one, because the stamp is written last.
+Guarantees: every package is one that the lock file names, with a hash that it lists (only the setuptools
+that builds those that come as source is not pinned); two runs at once do not disturb each other; an
+interrupted run is repaired by the next one, because the stamp is written last.
 The project itself is not built: a .pth file puts this folder on the path, and bin/openclawd starts it.
 """
 

@@ -70,3 +70,28 @@ def test_another_environment_can_be_set_up_beside(checkout: Path) -> None:
     (checkout / ".venv").rename(checkout / "build" / "venv")
     assert set_up(checkout, "build/venv") == checkout
     assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "usage: scripts/venv LOCKFILE"),
+        (("--help",), "usage: scripts/venv LOCKFILE"),
+        (("requirement.lock",), "there is no requirement.lock; there are: requirements.lock\n"),
+    ],
+)
+def test_a_word_that_is_no_lock_file_sets_nothing_up(
+    checkout: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    command = [str(checkout / "scripts" / "venv"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert not (packages(checkout) / "openclawd-here.pth").exists()
+
+
+def test_who_asks_the_tests_for_help_gets_it_and_no_tests(checkout: Path) -> None:
+    command = [str(checkout / "scripts" / "test"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    assert "\n  scripts/test --fast " in done.stdout
+    assert not (checkout / ".cache").exists()
