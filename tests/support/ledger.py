@@ -4,6 +4,7 @@ A broadcast is addressed by (epoch, seq); `seq` is one counter a wire generation
 generation that may hear everything are each other's witnesses. Pure: frames go in, faults come out.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -173,11 +174,8 @@ def _losses(ledger: Ledger, told: Sequence[Place], union: Mapping[Place, Heard])
         heard = {each.place for each in span.heard}
         is_last = number == len(ledger.spans) - 1
         end = max(told, default=span.start) if is_last else max(heard, default=span.start)
-        found += [
-            f"{ledger.name}: {_at(union[place])} was lost"
-            for place in told
-            if span.start < place <= end and place not in heard
-        ]
+        due = told[bisect_right(told, span.start) : bisect_right(told, end)]
+        found += [f"{ledger.name}: {_at(union[place])} was lost" for place in due if place not in heard]
         # Nobody may be a witness for what all of them lost; but who listened saw the number jump.
         for before, after in zip(span.heard, span.heard[1:], strict=False):
             if after.live is None or before.live != after.live:
