@@ -100,7 +100,7 @@ def _edit(
     elif edited == text:
         print(f"{arguments.path} has this value already.")
     else:
-        print(f"{paths.config_file} is written. {_in_force(reloaded)}")
+        print(f"{paths.config_file} is written. {_in_force(reloaded, arguments)}")
     return ExitCode.OK
 
 
@@ -127,7 +127,7 @@ def _reloaded(paths: "Paths") -> Mapping[str, Any] | None:
         return {"ok": False, **failure.document()}
 
 
-def _in_force(reloaded: Mapping[str, Any] | None) -> str:
+def _in_force(reloaded: Mapping[str, Any] | None, arguments: argparse.Namespace) -> str:
     """The same in words."""
     if reloaded is None:
         return "It counts from the gateway's next start."
@@ -136,6 +136,8 @@ def _in_force(reloaded: Mapping[str, Any] | None) -> str:
         return "\n".join(
             filter(None, (f"The running gateway does not go by it: {error['message']}", error.get("next")))
         )
+    if (above := reloaded.get("overridden", {}).get(arguments.path)) is not None:
+        return _held_down_by(str(above), getattr(arguments, "value", "N"))
     if reloaded.get("problems"):
         return "\n".join(["The running gateway goes by it, but for this:", *reloaded["problems"]])
     waiting = reloaded.get("restartRequired", [])
@@ -148,6 +150,16 @@ def _in_force(reloaded: Mapping[str, Any] | None) -> str:
             "How that went: openclawd gateway status"
         )
     return f"The running gateway goes by it, but for this until it restarts: {', '.join(waiting)}."
+
+
+def _held_down_by(above: str, value: str) -> str:
+    """What to do where a flag or a variable counts in place of the file."""
+    said = (
+        f"The running gateway was started with {above}, which counts in place of the file: start it without."
+    )
+    if above != "--port":
+        return said
+    return f"{said}\nWhere that is a service: openclawd gateway install --port {value}"
 
 
 def _value(text: str) -> object:

@@ -111,6 +111,20 @@ def trimmed(kind: str, text: str) -> str:
     return text.strip("\r\n") if kind == "password" else text.strip()
 
 
+def overridden(environ: Mapping[str, str], flags: Flags) -> dict[str, str]:
+    """The keys of the file in whose place a flag or a variable counts, each with its name."""
+    variable, text = _variable(environ, "GATEWAY_PORT")
+    by_environment = variable if text is not None else None
+    given = {
+        "gateway.port": "--port" if flags.port is not None else by_environment,
+        "gateway.bind": "--bind" if flags.bind is not None else None,
+        "gateway.auth.mode": "--auth" if flags.auth is not None else None,
+        "gateway.auth.token": flags.secret_flag("token"),
+        "gateway.auth.password": flags.secret_flag("password"),
+    }
+    return {key: name for key, name in given.items() if name is not None}
+
+
 def resolve_settings(
     loaded: LoadedConfig, environ: Mapping[str, str], flags: Flags | None = None
 ) -> GatewaySettings:
@@ -119,6 +133,15 @@ def resolve_settings(
     settings = resolver.settings()
     resolver.raise_problems()
     return settings
+
+
+def _variable(environ: Mapping[str, str], name: str) -> tuple[str, str | None]:
+    """The environment's value and the name under which it stands: today's or the legacy one."""
+    for full in (f"OPENCLAW_{name}", f"CLAWDBOT_{name}"):
+        text = environ.get(full, "")
+        if text.strip():
+            return full, text
+    return f"OPENCLAW_{name}", None
 
 
 class _Resolver:
@@ -163,7 +186,7 @@ class _Resolver:
     def _port(self) -> int:
         if self._flags.port is not None:
             return self._port_of("--port", self._flags.port, self._usage)
-        name, text = self._variable("GATEWAY_PORT")
+        name, text = _variable(self._environ, "GATEWAY_PORT")
         return self._gateway.port if text is None else self._port_of(name, text, self._problems)
 
     def _port_of(self, name: str, given: str | int, problems: list[ConfigProblem]) -> int:
@@ -212,7 +235,8 @@ class _Resolver:
             self._usage.append(ConfigProblem(f"--{kind}", "empty", f"a {kind}"))
         from_file = self._secret_file(f"--{kind}-file", file) if given is None and file is not None else None
         written = configured.reveal() if configured is not None else None
-        for text in (given, from_file, written, self._variable(f"GATEWAY_{kind.upper()}")[1]):
+        variable = _variable(self._environ, f"GATEWAY_{kind.upper()}")[1]
+        for text in (given, from_file, written, variable):
             if text is not None and text.strip():
                 return Secret(trimmed(kind, text))
         return None
@@ -223,14 +247,6 @@ class _Resolver:
         except UnusableFile as error:
             self._usage.append(ConfigProblem(flag, None, str(error)))
             return None
-
-    def _variable(self, name: str) -> tuple[str, str | None]:
-        """The environment's value and the name under which it stands: today's or the legacy one."""
-        for full in (f"OPENCLAW_{name}", f"CLAWDBOT_{name}"):
-            text = self._environ.get(full, "")
-            if text.strip():
-                return full, text
-        return f"OPENCLAW_{name}", None
 
     # --- the page
 

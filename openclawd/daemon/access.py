@@ -23,7 +23,7 @@ from openclawd.config.last_good import keep_last_good, said_in_one_line
 from openclawd.config.load import LoadedConfig
 from openclawd.config.problems import ConfigError
 from openclawd.config.rotation import rotate_token
-from openclawd.config.settings import Flags, GatewaySettings, resolve_settings
+from openclawd.config.settings import Flags, GatewaySettings, overridden, resolve_settings
 from openclawd.config.unsafe import is_loopback
 from openclawd.daemon.certificate import Certificates
 from openclawd.daemon.certificate_files import CertificateUnusable
@@ -210,7 +210,8 @@ class Access:
             },
         )
         restarts = bool(restart_required) and loaded.config.gateway.reload.mode in _RESTARTING
-        return Reloaded(applied, restart_required, problems, restarts)
+        above = overridden(loaded.process_environ, self._started.flags)
+        return Reloaded(applied, restart_required, problems, restarts, above)
 
     def _warn(self, *warnings: str) -> None:
         if warnings != self._warnings:

@@ -67,8 +67,8 @@ def limits_clear(call: Call, params: LimitsClearParams) -> object:
 
 @ACCESS.add("gateway.reload", scope=ADMIN, params=NoParams)
 async def gateway_reload(call: Call, _params: NoParams) -> object:
-    """Go by the configuration file as it is now: `{ok, applied, restartRequired}`, lists of keys, and
-    `problems`: what cannot be gone by, in words.
+    """Go by the configuration file as it is now: `{ok, applied, restartRequired}`, lists of keys; `problems`:
+    what cannot be gone by, in words; `overridden`: keys in whose place a flag or a variable counts.
     """
     try:
         return _answer(await call.services.reload())
@@ -98,4 +98,5 @@ def _answer(reloaded: Reloaded) -> object:
         "restartRequired": list(reloaded.restart_required),
         "restarts": reloaded.restarts,
         "problems": list(reloaded.problems),
+        "overridden": dict(reloaded.overridden),
     }

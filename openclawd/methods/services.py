@@ -1,6 +1,6 @@
 """What handlers work with: the parts of the house below them, handed in when it is put together."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -88,13 +88,15 @@ class RunningGateway:
 @attrs.frozen(eq=False, repr=False)
 class Reloaded:
     """The keys of the file that count at once and have changed, those that need a new start, and what is
-    wrong with others, in words. `restarts`: the gateway restarts for them by itself.
+    wrong with others, in words. `restarts`: the gateway restarts for them by itself. `overridden`: those in
+    whose place a flag or a variable counts, each with its name.
     """
 
     applied: tuple[str, ...]
     restart_required: tuple[str, ...]
     problems: tuple[str, ...] = ()
     restarts: bool = False
+    overridden: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen(eq=False, repr=False)

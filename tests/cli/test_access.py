@@ -207,6 +207,30 @@ def test_config_set_has_a_running_gateway_go_by_it(
     assert (ran.code, ran.err, said in ran.out) == (0, "", True)
 
 
+@pytest.mark.parametrize(
+    ("words", "above", "said"),
+    [
+        (("set", "gateway.port", "19002"), "--port", "a service: openclawd gateway install --port 19002\n"),
+        (("unset", "gateway.port"), "--port", "a service: openclawd gateway install --port N\n"),
+        (("set", "gateway.port", "19002"), "OPENCLAW_GATEWAY_PORT", "place of the file: start it without.\n"),
+        (("set", "gateway.auth.token", "hidden"), "--token-file", "place of the file: start it without.\n"),
+    ],
+)
+def test_config_set_says_what_counts_in_place_of_the_file(
+    shell: Shell, words: tuple[str, str], above: str, said: str
+) -> None:
+    shell.write_config("{gateway: {port: 19001}}")
+    answer = {"ok": True, "applied": [], "restartRequired": [], "overridden": {words[1]: above}}
+    with FakeGateway(answers={"gateway.reload": lambda _: answer}).listening(socket=shell.socket):
+        ran = shell("config", *words)
+        other = shell("config", "set", "logging.level", "debug")
+    assert (ran.code, ran.err) == (0, "")
+    assert f"The running gateway was started with {above}, which counts in" in ran.out
+    assert ran.out.endswith(said)
+    assert "hidden" not in ran.out
+    assert other.out.endswith("The running gateway goes by it.\n")
+
+
 def test_a_gateway_that_does_not_take_it_does_not_unwrite_it(shell: Shell) -> None:
     def refuse(_: Any) -> Any:
         raise Refusal(code="INVALID_REQUEST", message="unknown method: gateway.reload")

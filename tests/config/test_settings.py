@@ -7,7 +7,7 @@ import pytest
 
 from openclawd.config.load import ConfigError, LoadedConfig, UsageError, load_text
 from openclawd.config.paths import Paths
-from openclawd.config.settings import Flags, GatewaySettings, resolve_settings
+from openclawd.config.settings import Flags, GatewaySettings, overridden, resolve_settings
 
 PATHS = Paths(state_dir=Path("/home/me/.openclaw"), config_file=Path("/home/me/.openclaw/openclaw.json"))
 
@@ -53,6 +53,35 @@ def test_a_wrong_port_names_where_it_came_from(port: str) -> None:
         resolve(port=port)
     if port:
         assert "OPENCLAW_GATEWAY_PORT is" in refusal(environ={"OPENCLAW_GATEWAY_PORT": port})
+
+
+@pytest.mark.parametrize(
+    ("environ", "flags", "above"),
+    [
+        ({}, Flags(), {}),
+        # The file's secrets go before the environment's; its port does not.
+        (
+            {"OPENCLAW_GATEWAY_TOKEN": "t", "CLAWDBOT_GATEWAY_PORT": "1"},
+            Flags(),
+            {"gateway.port": "CLAWDBOT_GATEWAY_PORT"},
+        ),
+        ({"OPENCLAW_GATEWAY_PORT": "1"}, Flags(port=2), {"gateway.port": "--port"}),
+        (
+            {},
+            Flags(bind="lan", auth="password", token="t", password_file="f"),
+            {
+                "gateway.bind": "--bind",
+                "gateway.auth.mode": "--auth",
+                "gateway.auth.token": "--token",
+                "gateway.auth.password": "--password-file",
+            },
+        ),
+    ],
+)
+def test_what_counts_in_place_of_the_file_is_known_by_its_name(
+    environ: dict[str, str], flags: Flags, above: dict[str, str]
+) -> None:
+    assert overridden(environ, flags) == above
 
 
 def test_wrong_words_of_flags_are_usage_errors_and_all_are_told() -> None:

@@ -241,6 +241,14 @@ async def test_whether_the_gateway_restarts_by_itself_is_said(
     assert (reloaded.restart_required, reloaded.restarts) == (("gateway.port",), restarts)
 
 
+async def test_a_flag_that_counts_in_place_of_the_file_is_named(start: Start) -> None:
+    room = start(port=1023)
+    room.write("{port: 1024, auth: {token: '" + OLD + "'}}")
+    reloaded = await room.access.reload()
+    assert reloaded.restart_required == ()
+    assert reloaded.overridden == {"gateway.port": "--port"}
+
+
 # --- what waits
 
 

@@ -162,6 +162,8 @@ async def test_config_set_counts_at_once_and_says_what_does_not() -> None:
         # What the command line decided does not wait for anything.
         ran = gateway.command("config", "set", "gateway.port", "19999", "--json")
         assert json.loads(ran.stdout)["reloaded"]["restartRequired"] == ["gateway.controlUi.basePath"]
+        ran = gateway.command("config", "set", "gateway.port", "19998")
+        assert "started with --port, which counts in place of the file" in ran.stdout
 
 
 async def test_who_changes_the_token_over_the_wire_is_answered_before_he_has_to_go() -> None:
