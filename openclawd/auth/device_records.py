@@ -30,7 +30,9 @@ class DeviceStore(Protocol):
         """Insert or replace."""
 
     async def amend_devices(self, amendments: Mapping[str, Amendment]) -> None:
-        """Change the documents of devices as they are by then; absent ones stay absent."""
+        """Change the documents of devices as they are by then; absent ones stay absent, and a damaged store
+        stays as it is.
+        """
 
     async def delete_device(self, device_id: str) -> None:
         """Remove; absent is fine."""

@@ -1,9 +1,9 @@
 """The registry of devices: who is paired and who waits for approval; its `tokens` say what they may show.
 
-Every change is in the store before the call returns, and only then visible to the lookups, but for when a
-device was here, which nobody shall wait for: `write_visits` writes that of all of them. The lookups are
-synchronous, so that admission can ask them in the middle of a decision. Clock, randomness, store and locks
-are handed in, because nothing here does I/O.
+Every change is in the store before the call returns, and only then visible to the lookups; but for when and
+where a device was last seen, which nobody shall wait for: `write_visits` writes that for all of them. The
+lookups are synchronous, so that admission can ask them in the middle of a decision. Clock, randomness, store
+and locks are handed in, because nothing here does I/O.
 """
 
 import logging
@@ -56,7 +56,7 @@ class Devices:
         self._store = store
         self._now_ms = now_ms
         self._paired = PairedDevices(store, new_lock=new_lock)
-        self._visits: dict[str, PairedDevice] = {}
+        self._visits: set[str] = set()
         # Who needs its lock and a device's takes this one first.
         self.requests: Final = PairingRequests(
             store, now_ms=now_ms, random_bytes=random_bytes, lock=new_lock()
@@ -202,21 +202,22 @@ class Devices:
         """Note that the device is here, once a minute, and whenever its address is new."""
         touched = self._touched(device_id, role, remote_ip)
         if touched is not None:
-            # A change of the device that is just being written knows nothing of it: then it is lost.
+            # It is lost where a change of the device is just being written, which knows nothing of it.
             self._paired.note(touched)
-            self._visits[device_id] = touched
+            self._visits.add(device_id)
 
     async def write_visits(self) -> None:
         """Write what was noted. What cannot be written waits for the next time."""
         if not self._visits:
             return
-        visits, self._visits = self._visits, {}
+        visits, self._visits = self._visits, set()
+        seen = (self._paired.find(device_id) for device_id in visits)
         try:
             await self._store.amend_devices(
-                {device_id: partial(_amend, device) for device_id, device in visits.items()}
+                {device.device_id: partial(_amend, device) for device in seen if device is not None}
             )
         except BaseException:
-            self._visits = {**visits, **self._visits}
+            self._visits |= visits
             raise
 
     def _touched(self, device_id: str, role: str, remote_ip: str | None) -> PairedDevice | None:

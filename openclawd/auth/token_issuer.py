@@ -50,14 +50,15 @@ class TokenIssuer:
         """A token for a paired device: the presented one where it will do, else a new one.
 
         Older tokens of the device and role stay valid, at most 8 of them, and rather those that somebody came
-        with. None when the device is gone meanwhile, or would need a new one that it may not have.
+        with. None when the device is gone meanwhile, or the role taken away; and, unless it `may_be_new`,
+        where the presented one will not do.
         """
         known = _found(self._tokens(device_id, role), presented, scopes)
         if presented is not None and known is not None and known.used_at_ms is not None:
             return IssuedToken(presented, known.created_at_ms, known.scopes)
         async with self._paired.lock(device_id):
             device = self._paired.find(device_id)
-            if device is None:
+            if device is None or role not in device.roles:
                 return None
             tokens = device.tokens.get(role)
             known = _found(tokens, presented, scopes)

@@ -40,8 +40,11 @@ class DeviceStore:
 
     async def amend_devices(self, amendments: Mapping[str, Callable[[dict[str, object]], None]]) -> None:
         """Change the documents of devices as they are by then; those that are gone, or damaged, are left as
-        they are. Amendments run in the thread of the database.
+        they are. Amendments run in the thread of the database. In a damaged file nothing is amended: it is
+        not worth the writes of others, which fail with it where it comes upon the damage.
         """
+        if self._database.damage is not None:
+            return
 
         def job(connection: sqlite3.Connection) -> None:
             for device_id, amend in amendments.items():

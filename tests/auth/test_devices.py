@@ -124,6 +124,26 @@ async def test_what_happened_to_a_device_meanwhile_is_not_undone_when_its_visit_
     assert seen.remote_ip == "192.168.1.21"
 
 
+async def test_a_visit_from_before_a_device_was_paired_anew_is_not_written_into_it() -> None:
+    clock, store = Clock(), MemoryStore()
+    devices = await registry(store, clock)
+    await devices.pair(ASK)
+    clock.now += 60_000
+    devices.touch("d1", "operator", "192.168.1.21")
+    await devices.remove("d1", OWNER)
+    await devices.write_visits()
+    assert store.devices == {}
+
+    await devices.pair(ASK)
+    devices.touch("d1", "operator", "192.168.1.21")
+    await devices.pair(attrs.evolve(ASK, remote_ip="192.168.1.22"))
+    await devices.write_visits()
+    paired = devices.find("d1")
+    assert paired is not None
+    assert paired.remote_ip == "192.168.1.22"
+    assert decode(store.devices["d1"]) == unstructure(paired)
+
+
 async def test_a_visit_that_cannot_be_written_is_written_the_next_time() -> None:
     class Reluctant(MemoryStore):
         async def amend_devices(self, amendments: Mapping[str, Amendment]) -> None:
@@ -410,3 +430,22 @@ async def test_two_tokens_of_one_device_at_once_are_both_kept() -> None:
 
     verdicts = {devices.verify_token("d1", "operator", token, ("operator.read",)) for token in tokens}
     assert (len(set(tokens)), verdicts) == (2, {TokenVerdict.VALID})
+
+
+async def test_no_token_is_issued_for_a_role_that_is_just_being_taken_away() -> None:
+    store = SlowStore()
+    devices = await registry(store)
+    store.flush.set()
+    await devices.pair(ASK)
+    await devices.pair(attrs.evolve(ASK, role="node", scopes=()))
+    store.flush = trio.Event()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(devices.remove_role, "d1", "node", OWNER)
+        await wait_all_tasks_blocked()
+        store.flush.set()
+        assert await devices.tokens.issue("d1", "node", ()) is None
+
+    paired = devices.find("d1")
+    assert paired is not None
+    assert (paired.roles, dict(paired.tokens)) == (("operator",), {})

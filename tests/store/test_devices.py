@@ -6,6 +6,7 @@ from pathlib import Path
 
 from openclawd.store.database import open_database
 from openclawd.store.devices import DeviceStore
+from openclawd.store.errors import damaged
 
 
 async def test_devices_and_requests_are_there_after_a_restart(tmp_path: Path) -> None:
@@ -43,6 +44,16 @@ async def test_documents_are_amended_as_they_lie_there_and_what_is_gone_or_damag
     async with open_database(path) as database:
         devices, _ = await DeviceStore(database).load()
     assert devices == [("d1", b'{"id":"d1","label":"phone","seen":1}'), ("damaged", b"{"), ("list", b"[]")]
+
+
+async def test_nothing_is_amended_in_a_damaged_file(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite3"
+    async with open_database(path) as database:
+        store = DeviceStore(database)
+        await store.put_device("d1", {"id": "d1"})
+        database.found_damaged(damaged(path, "a page of another table"))
+        await store.amend_devices({"d1": lambda document: document.update(seen=1)})
+        assert await store.load() == ([("d1", b'{"id":"d1"}')], [])
 
 
 async def test_a_damaged_row_is_given_back_as_it_lies_there(tmp_path: Path) -> None:
