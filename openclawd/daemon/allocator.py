@@ -18,7 +18,7 @@ _SETTINGS: Final = ((-1, _KEPT_BYTES), (-2, _GROWTH_BYTES), (-3, _LARGE_BYTES))
 
 
 def keep_freed_memory() -> None:
-    """Of the memory that was freed, the process keeps up to 8 MiB. Without glibc, nothing changes."""
+    """Of the memory that was freed, up to 8 MiB at the heap's end stay. Without glibc, nothing changes."""
     with suppress(AttributeError):  # the symbol
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in _SETTINGS:

@@ -56,6 +56,9 @@ GOODBYE_TIMEOUT_S: Final = 2.0
 FINISH_TIMEOUT_S: Final = 0.5
 # For the answer to a close frame of those who cannot be left to the next generation.
 ANSWER_TIMEOUT_S: Final = 0.25
+# Who writes to the disk in a thread cannot be ended before that is done.
+DISK_TIMEOUT_S: Final = 30.0
+_LOOK_AGAIN_S: Final = 0.001
 # How long it may take until the disk knows that a device was here: a crowd that comes back is in by then.
 VISITS_WRITTEN_S: Final = 5.0
 # What a restart takes until somebody has been through one: stock's clients are told 1500.
@@ -250,8 +253,20 @@ class House:
             # While they part, all of them come anew: as many can as there are descriptors for.
             spare = self._network.room
             await self._parts.clients.dismiss(SERVICE_RESTART, ANSWER_TIMEOUT_S, parting.append, spare)
+        await self._let_tasks_end()
         waiting, waiting_local = self._network.hand_over(), self._local.hand_over()
         return Left(waiting, waiting_local, tuple(parting), None, config, at_ms)
+
+    async def _let_tasks_end(self) -> None:
+        """Wait for the tasks of all connections but those that sleep."""
+        clients = self._parts.clients
+        for client in tuple(clients):
+            client.cut(SERVICE_RESTART)
+        with trio.move_on_after(DISK_TIMEOUT_S):
+            while self._network.served + self._local.served > clients.asleep:  # noqa: ASYNC110  two of them
+                await trio.sleep(_LOOK_AGAIN_S)
+            return
+        _log.warning("not waited for", extra={"fields": {"clients": len(clients), "withinS": DISK_TIMEOUT_S}})
 
     def _restart_notice(self) -> Event:
         last = self._parts.setting.restart.last_restart

@@ -22,6 +22,8 @@ class Clients:
         self._empty = trio.Event()
         self._empty.set()
         self._closing: Close | None = None
+        self.asleep = 0
+        """Those that are gone and whose tasks sleep on (see `dismiss`)."""
         self._patience_s = CLOSE_PATIENCE_S
         self._dropped_by_gone = 0
 
@@ -106,8 +108,8 @@ class Clients:
     ) -> None:
         """Send every client what waits for it, then close it, and wait `patience_s` for its answer to that;
         returns when all are gone. For as many as `heir_takes`, `heir` gets the connection's descriptor, and
-        nobody waits: their tasks sleep until they are cancelled, which is much more work than a goodbye and
-        need not be done in a process that is about to be another.
+        nobody waits for an answer. Who had asked for nothing leaves a task that sleeps until it is cancelled:
+        to end a task is much more work than a goodbye, and a process that is about to be another need not.
         """
         self._closing = close
         self._patience_s = patience_s
@@ -121,6 +123,7 @@ class Clients:
     def _part(self, client: Client, close: Close, heir: Callable[[int], None], descriptor: int) -> None:
         heir(descriptor)
         if client.is_idle:
+            self.asleep += 1
             self.remove(client, close)
         else:
             client.cut(close)

@@ -77,6 +77,11 @@ class Reception:
         return len(self._lobby) + len(self._slots)
 
     @property
+    def served(self) -> int:
+        """Connections that have a task: in a handshake, or a client's."""
+        return len(self._slots) + len(self._clients)
+
+    @property
     def room(self) -> int:
         """For how many more clients there are descriptors."""
         return max(0, self._clients_max - len(self._clients))
@@ -147,7 +152,9 @@ class Reception:
 
     async def _begin(self, connection: Connection, start: Callable[[Connection], None]) -> None:
         placed = await self._place(connection, self._slots)
-        if not self._lobby.give_back(connection):
+        if placed and self._leaving:
+            self._slots.give_back(connection)  # goes along from the lobby
+        elif not self._lobby.give_back(connection):
             self._slots.give_back(connection)  # had to go while he waited for his slot
         elif placed:
             connection.begin()

@@ -131,7 +131,7 @@ async def test_whose_connection_goes_along_is_gone_though_its_task_sleeps_on(
     async with memory_socket(door.serve, streams=socket_pair) as socket:
         await settled(socket)
         await door.clients.dismiss(SERVICE_RESTART, 0.25, inherited.append, heir_takes=1)
-        assert (len(door.clients), door.ended) == (0, [SERVICE_RESTART])
+        assert (len(door.clients), door.clients.asleep, door.ended) == (0, 1, [SERVICE_RESTART])
         assert await close_of(socket) == (1012, "service restart")
         await trio.sleep(60)
         assert door.serving == 1
@@ -158,6 +158,7 @@ async def test_what_it_asked_for_has_ended_before_the_goodbye_returns(autojump_c
         await trio.sleep(1)
         await door.clients.dismiss(SERVICE_RESTART, 0.25, inherited.append, heir_takes=1)
         assert (ended, door.ended, door.serving) == (["slow"], [SERVICE_RESTART], 0)
+        assert door.clients.asleep == 0
     os.close(inherited[0])
 
 

@@ -171,6 +171,21 @@ async def test_while_decisions_fill_the_places_the_next_waits_for_the_first_that
         assert (begun, len(handled.connections), into.floods.evicted) == (2, 3, 0)
 
 
+async def test_who_waits_for_a_place_when_the_process_is_about_to_be_another_goes_along() -> None:
+    handled, into = Handled(stage=Stage.DECIDING), reception(places=1)
+    async with served(handled, into) as peers:
+        for _ in range(2):
+            await peers.come(b"x")
+        into.leave()
+        await into.finish(0)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+
+        assert (len(handled.connections), into.served) == (1, 0)
+        (waiting,) = into.hand_over()
+        assert waiting.recv(9) == b"x"
+        waiting.close()
+
+
 async def test_who_hangs_up_while_he_waits_is_let_go(mock_clock: MockClock) -> None:
     handled, into = Handled(stage=Stage.DECIDING), reception(places=1)
     async with served(handled, into) as peers:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import trio
 
+from openclawd.daemon.house import GOODBYE_TIMEOUT_S
 from tests.process.chats import history, said, send, settled_history, until
 from tests.support.gateway_process import TOKEN, GatewayProcess, free_port, gateway_process
 from tests.support.provider_process import ProviderProcess, provider_process
@@ -252,6 +253,33 @@ async def test_a_gateway_that_may_execute_nothing_says_so_and_ends() -> None:
         gateway.process = None
         assert "cannot be executed: Operation not permitted." in gateway.output
         assert "Traceback" not in gateway.output
+        assert [line["closeCode"] for line in gateway.decisions("left")] == [1012]
+
+
+async def test_what_a_slow_disk_is_writing_for_a_client_is_written_before_the_handover(
+    tmp_path: Path,
+) -> None:
+    held = tmp_path / "held"
+    with gateway_process(environment={"HELD": str(held)}, start=False) as gateway:
+        gateway.program = (sys.executable, "-m", "tests.support.held_disk")
+        gateway.start()
+        held.touch()
+        async with wire_client(gateway.port) as client:
+            await client.connect(token=TOKEN)
+            found = await client.call("config.get")
+            patch = {"raw": '{"logging": {"level": "debug"}}', "baseHash": found["hash"]}
+            await client.request("config.patch", patch)
+            config = gateway.state / "openclaw.json"
+            await until(lambda: bool(list(config.parent.glob(f".{config.name}.*.tmp"))))
+            ask(gateway)
+            await until(lambda: bool(gateway.decisions("handing over")))
+            # Longer than a goodbye may take, and nobody else is held up by anything.
+            await trio.sleep(GOODBYE_TIMEOUT_S + 0.5)
+            assert generations(gateway) == [1]
+            held.unlink()
+            await until(lambda: generations(gateway) == [1, 2])
+        assert len(gateway.decisions("config written")) == 1
+        assert json.loads(config.read_text())["logging"] == {"level": "debug"}
         assert [line["closeCode"] for line in gateway.decisions("left")] == [1012]
 
 
