@@ -26,11 +26,14 @@ APPROVE = re.compile(r"openclawd devices approve ([\w-]+)")
 
 
 @pytest.fixture
-def tunnel(start_gateway: GatewayStarter) -> Generator[tuple[GatewayProcess, str], None, None]:
+def tunnel(
+    visitor: Visitor, start_gateway: GatewayStarter
+) -> Generator[tuple[GatewayProcess, str], None, None]:
     """#30469: `bind: lan`, and `ssh -L` from another port."""
     gateway = start_gateway({"gateway": {"bind": "lan"}})
     with beside(forwarder(gateway.port)) as port:
         yield gateway, f"http://localhost:{port}/"
+        visitor.leave()
 
 
 def waiting_request(chat: ChatPage) -> str:
