@@ -273,7 +273,7 @@ async def test_what_a_slow_disk_is_writing_for_a_client_is_written_before_the_ha
             await until(lambda: bool(list(config.parent.glob(f".{config.name}.*.tmp"))))
             ask(gateway)
             await until(lambda: bool(gateway.decisions("handing over")))
-            # Longer than a goodbye may take, and nobody else is held up by anything.
+            # Longer than a goodbye may take.
             await trio.sleep(GOODBYE_TIMEOUT_S + 0.5)
             assert generations(gateway) == [1]
             held.unlink()
