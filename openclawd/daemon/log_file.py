@@ -1,9 +1,9 @@
 """The log file: JSON lines, rotated by size, readable by its owner only.
 
 `openclawd.log` is the newest, `openclawd.log.1` the one before, and so on. A line is written with one
-write(2) in append mode, so a reader that follows the file sees whole lines. A disk that is full or a
-directory that is gone costs log lines, never the gateway: it is said once on the terminal, and each further
-line tries again.
+write(2) in append mode; a reader that follows the file may see the first half of the last one for a moment.
+A disk that is full or a directory that is gone costs log lines, never the gateway: it is said once on the
+terminal, and each further line tries again.
 """
 
 import logging

@@ -58,7 +58,9 @@ class GatewayProcess:
     def log_lines(self) -> list[dict[str, Any]]:
         """What the log says so far, in the file that is written and in the full ones, the oldest first."""
         files = sorted((self.state / "openclawd" / "logs").glob("openclawd.log*"), reverse=True)
-        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        # The last line may be half there: the kernel copies one page after the other.
+        whole = (file.read_text().rpartition("\n")[0] for file in files)
+        return [json.loads(line) for text in whole for line in text.splitlines()]
 
     def decisions(self, message: str, **fields: object) -> list[dict[str, Any]]:
         """The log lines that say `message` (`admitted`, `refused`, ...) with these fields."""
