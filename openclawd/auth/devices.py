@@ -207,7 +207,7 @@ class Devices:
             self._visits.add(device_id)
 
     async def write_visits(self) -> None:
-        """Write what was noted. What cannot be written waits for the next time."""
+        """Write what was noted; what cannot be waits for the next time, unless the store is damaged."""
         if not self._visits:
             return
         visits, self._visits = self._visits, set()
@@ -272,7 +272,7 @@ class Devices:
 
 
 def _amend(seen: PairedDevice, document: dict[str, object]) -> None:
-    """Tell the document when and where the device was seen, and nothing else: it may be newer."""
+    """Tell the document when and where the device was seen, and nothing else: the rest may be newer."""
     if seen.remote_ip is None:
         document.pop("remoteIp", None)
     else:
